@@ -201,7 +201,12 @@ def _web_app(
         more=[
             Route("/login", LoginResource(access.logins.redeem, access.logins.end)),
             *view_routes(views, cameras, places=access.places, meter=meter, clock=foundation.clock),
-            *page_routes({each.plugin: each.pages for each in providers}, access.authenticator, access.live),
+            *page_routes(
+                {each.plugin: each.pages for each in providers},
+                access.authenticator,
+                access.live,
+                foundation.clock,
+            ),
         ],
     )
 

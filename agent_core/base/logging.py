@@ -29,6 +29,8 @@ _UNFIT = re.compile(
 )
 
 _STDERR_FD = 2
+#: Loggers of the HTTP client.
+_QUIET_LOGS = ("httpx", "httpcore")
 _FIELDS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("log_fields", default=())
 
 
@@ -142,7 +144,12 @@ def set_format(form: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Set the log level of the agent and its plugins; libraries log warnings only, unless `level` is `debug`."""
+    """Set the log level of the agent and its plugins; libraries log warnings only, unless `level` is `debug`.
+
+    The HTTP client never logs more: its lines have whole addresses, some of which are secrets, and headers.
+    """
     numeric = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger("camera_agent").setLevel(numeric)
     logging.getLogger().setLevel(numeric if numeric <= logging.DEBUG else logging.WARNING)
+    for name in _QUIET_LOGS:
+        logging.getLogger(name).setLevel(max(numeric, logging.WARNING))

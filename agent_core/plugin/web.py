@@ -19,7 +19,7 @@ class WebRoutes(WebPart):
     """Starlette routes for users of one role, or a higher one.
 
     The core checks the token or API key of each request before it calls an endpoint, sets `request.user` to a `WebUser`,
-    adds the headers of all pages, and ends a response whose credentials are revoked. An endpoint may raise an
+    adds the headers of all pages, and ends a response, with its endpoint, whose credentials expire or are revoked. An endpoint may raise an
     AgentError, which becomes an answer of JSON with a fitting status; any other exception is logged and answered with 500.
 
     Attributes:

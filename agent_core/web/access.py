@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
+import anyio
 from starlette.requests import Request
 from starlette.types import Scope
 
 from agent_core.auth.links import DownloadLinks, Link
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.roles import Principal
+from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed
 from agent_core.web.http_errors import CrossSite
 from agent_core.web.peer import Peer
@@ -23,8 +26,11 @@ __all__ = (
     "peer_of",
     "refuse_other_sites",
     "require",
+    "wait_expired",
 )
 
+#: Longest sleep until the end of credentials: the clock may be set meanwhile.
+_LONGEST_SLEEP_S = 30.0
 #: Values of `Sec-Fetch-Site` of requests that pages of other origins cause.
 _OTHER_SITES = frozenset({"cross-site", "same-site"})
 
@@ -63,11 +69,27 @@ def missing_credentials() -> AuthenticationFailed:
 
 
 async def require(request: Request, gate: Gate, role: str) -> Principal:
-    """Check the request's headers. Raises AuthenticationFailed, PermissionDenied or RateLimited."""
+    """Check the request's headers; the peer is known while it is answered.
+
+    Raises:
+        AuthenticationFailed, PermissionDenied, RateLimited: the request has no such access.
+    """
     credentials = credentials_of(request)
     if credentials is None:
         raise missing_credentials()
-    return await gate.require(credentials, peer_of(request.scope).address, role)
+    peer = peer_of(request.scope)
+    principal = await gate.require(credentials, peer.address, role)
+    peer.set_known(is_known=True)
+    return principal
+
+
+async def wait_expired(expires_at: datetime | None, clock: Clock) -> None:
+    """Wait for the end of credentials; for ever with None."""
+    if expires_at is None:
+        await anyio.sleep_forever()
+        return
+    while (rest_s := (expires_at - clock.now()).total_seconds()) > 0:
+        await clock.sleep(min(rest_s, _LONGEST_SLEEP_S))
 
 
 def refuse_other_sites(request: Request) -> None:
@@ -116,4 +138,5 @@ class FileAccess:
                 reason="link_invalid",
                 suggestion="Get a new download_url, for example with get_snapshot_info.",
             )
+        peer_of(request.scope).set_known(is_known=True)
         return partial(self.links.is_live, link)

@@ -85,6 +85,8 @@ class DoorProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._disarm()
+        # Each request is given access by itself; the next one may begin here.
+        self._peer.set_known(is_known=False)
         super().on_response_complete()
         self._note_answering()
 
@@ -133,15 +135,11 @@ class DoorProtocol(H11Protocol):
         return cycle is not None and not cycle.response_complete
 
     def _note_answering(self) -> None:
-        """Keep the slot of a peer while it is answered: it may be an authorized download.
-
-        One that still owes a part of its request is a stranger: anyone may leave a body unfinished.
-        """
-        is_answering = self._is_answering()
-        is_whole = self.conn.their_state is not h11.SEND_BODY
-        self._peer.set_known(is_known=is_answering and is_whole)
-        if is_answering:
+        """Lift the deadline of a peer that is answered, which stays a stranger until its request was given access."""
+        if self._is_answering():
             self._disarm()
+        else:
+            self._peer.set_known(is_known=False)
 
     def _refuse(self, status: HTTPStatus, text: str, more: str = "") -> None:
         """Answer without the application; close when the peer has read the answer or its time is over."""

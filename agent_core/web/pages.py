@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,10 +17,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_core.auth.live import LiveAccess
+from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.plugin import WebFiles, WebPart, WebRoutes, WebUser
 from agent_core.rpc.errors import only_agent_error
-from agent_core.web.access import Gate, peer_of, refuse_other_sites, require
+from agent_core.web.access import Gate, peer_of, refuse_other_sites, require, wait_expired
 from agent_core.web.answers import error_response
 
 __all__ = ("HEADERS", "page_routes")
@@ -61,22 +64,24 @@ _MEDIA_TYPES: Mapping[str, str] = MappingProxyType(
 _INDEX = "index.html"
 
 
-def page_routes(pages: Mapping[str, Sequence[WebPart]], gate: Gate, live: LiveAccess) -> list[BaseRoute]:
+def page_routes(
+    pages: Mapping[str, Sequence[WebPart]], gate: Gate, live: LiveAccess, clock: Clock
+) -> list[BaseRoute]:
     """Return the routes of the plugins' pages, those at `/` last; `pages` has the checked parts by plugin."""
     routes: list[BaseRoute] = []
     root: list[BaseRoute] = []
     for plugin, parts in pages.items():
         within: list[BaseRoute] = [
-            _GuardedRoute(route, part.role, gate, live)
+            _GuardedRoute(plugin, route, part.role, _Access(gate, live, clock))
             for part in parts
             if isinstance(part, WebRoutes)
             for route in part.routes
         ]
         for part in parts:
             if isinstance(part, WebFiles):
-                within.append(Mount("/", _PageFiles(directory=part.folder)))
+                within.append(Mount("/", _PageFiles(part.folder)))
                 if part.claims_root:
-                    root.append(Mount("/", _Page(plugin, _PageFiles(directory=part.folder))))
+                    root.append(Mount("/", _Page(plugin, _PageFiles(part.folder))))
         if within:
             # A redirect would lead to the host that the request names, which may be any.
             page = _Page(plugin, Router(within, redirect_slashes=False))
@@ -93,7 +98,14 @@ async def _to_folder(plugin: str, _request: Request) -> Response:
 
 
 class _PageFiles(StaticFiles):
-    """Static files with media types of our own; `index.html` is the page without a name."""
+    """Static files with media types of our own; `index.html` is the page without a name.
+
+    The plugin's check has seen the folder. If it has gone since, its files are not found, and all else goes on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder, check_dir=False)
+        self.config_checked = True
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(_INDEX if path == "." else path, scope)
@@ -104,14 +116,23 @@ class _PageFiles(StaticFiles):
         return response
 
 
-class _GuardedRoute(BaseRoute):
-    """Route of a plugin that only users of a role reach."""
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """Check of credentials, and what ends a response when they do."""
 
-    def __init__(self, route: Route, role: str, gate: Gate, live: LiveAccess) -> None:
+    gate: Gate
+    live: LiveAccess
+    clock: Clock
+
+
+class _GuardedRoute(BaseRoute):
+    """Route of a plugin that only users of a role reach, and that ends with their credentials."""
+
+    def __init__(self, plugin: str, route: Route, role: str, access: _Access) -> None:
+        self._plugin = plugin
         self._route = route
         self._role = role
-        self._gate = gate
-        self._live = live
+        self._access = access
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return self._route.matches(scope)
@@ -119,11 +140,31 @@ class _GuardedRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         refuse_other_sites(request)
-        principal = await require(request, self._gate, self._role)
+        principal = await require(request, self._access.gate, self._role)
         scope["user"] = WebUser(principal.user_id, principal.role)
         scope["starlette.exception_handlers"] = {}, {}  # `_Page` handles all errors
-        with self._live.hold(partial(self._gate.is_current, principal.credential), peer_of(scope).end):
-            await self._route.handle(scope, receive, send)
+        problem: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+
+            def end() -> None:
+                peer_of(scope).end()
+                tasks.cancel_scope.cancel()
+
+            async def expire() -> None:
+                await wait_expired(principal.expires_at, self._access.clock)
+                end()
+
+            # The task group would wrap an error.
+            try:
+                with self._access.live.hold(partial(self._access.gate.is_current, principal.credential), end):
+                    tasks.start_soon(expire)
+                    with contained(f"A page of the plugin '{self._plugin}'"):
+                        await self._route.handle(scope, receive, send)
+            except Exception as error:  # noqa: BLE001 - `_Page` handles all errors
+                problem = error
+            tasks.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
 
 
 class _Page:

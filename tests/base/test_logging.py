@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 
 import anyio
+import httpx
 import pytest
 
 from agent_core.base import logging as agent_logging
@@ -57,6 +58,25 @@ def test_the_level_changes_at_run_time(capsys: pytest.CaptureFixture[str]) -> No
     log.info("unheard")
     agent_logging.set_level("info")
     log.info("heard")
+    assert "unheard" not in (said := capsys.readouterr().err)
+    assert "heard" in said
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+def test_addresses_of_requests_are_never_logged(capsys: pytest.CaptureFixture[str], level: str) -> None:
+    agent_logging.configure(level, "text")
+    answer = httpx.MockTransport(lambda _request: httpx.Response(204))
+    with httpx.Client(transport=answer) as client:
+        client.delete("http://127.0.0.1/camera0/whep/name-of-a-session")
+    logging.getLogger("httpcore.http11").debug("send_request_headers %s", "name-of-a-session")
+    assert "name-of-a-session" not in capsys.readouterr().err
+
+
+def test_problems_of_requests_are_logged_no_lower_than_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+    agent_logging.configure("error", "text")
+    logging.getLogger("httpx").warning("unheard")
+    agent_logging.set_level("warning")
+    logging.getLogger("httpx").warning("heard")
     assert "unheard" not in (said := capsys.readouterr().err)
     assert "heard" in said
 

@@ -36,6 +36,12 @@ UPGRADE = (
 OPENED = b"HTTP/1.1 101 "
 
 
+async def endless_for_a_user(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send until the peer has gone, as to one whose credentials were checked."""
+    scope["state"]["peer"].set_known(is_known=True)
+    await endless(scope, receive, send)
+
+
 async def endless(scope: Scope, receive: Receive, send: Send) -> None:
     """Send until the peer has gone."""
 
@@ -248,9 +254,26 @@ async def test_a_tls_handshake_has_a_place_and_a_deadline(
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
 
 
+async def test_a_stranger_that_takes_long_for_an_answer_gives_way(serve: Serve) -> None:
+    async with AsyncExitStack() as held:
+        server = await held.enter_async_context(serve(http=endless, max_unauthenticated_connections=3))
+        peers = [
+            await held.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.port))
+            for _ in range(3)
+        ]
+        for each in peers:
+            await each.send(b"GET /large.js HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert await each.receive()
+        client = await held.enter_async_context(connect(url(server)))
+        assert (await call(client, "ping"))["result"] == "pong"
+        await _all_of(peers[0])
+
+
 async def test_a_download_does_not_give_way(serve: Serve) -> None:
     async with AsyncExitStack() as held:
-        server = await held.enter_async_context(serve(http=endless, max_unauthenticated_connections=1))
+        server = await held.enter_async_context(
+            serve(http=endless_for_a_user, max_unauthenticated_connections=1)
+        )
         peer = await held.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.port))
         await peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert await peer.receive()

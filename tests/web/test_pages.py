@@ -1,5 +1,6 @@
 """Pages of plugins in a whole agent."""
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -193,6 +194,44 @@ async def test_an_answer_ends_when_its_credentials_are_revoked() -> None:
             tasks.start_soon(get)
             await entered.wait()
             (agent.folder / "state/secret").unlink()
+
+
+async def test_an_answer_ends_with_its_credentials() -> None:
+    entered, ended = anyio.Event(), anyio.Event()
+
+    async def endless(request: Request) -> Response:
+        entered.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+        raise AssertionError("it sleeps for ever")
+
+    plugins = {"paged": with_pages(WebRoutes("viewer", (Route("/endless", endless),)))}
+    async with (
+        running_agent(plugins=plugins) as agent,
+        httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+    ):
+        headers = {"authorization": f"Bearer {agent.token('viewer', lifetime_s=8)}"}
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await http.get("/plugins/paged/endless", headers=headers)
+        assert entered.is_set()
+        with anyio.fail_after(30):
+            await ended.wait()
+
+
+async def test_a_folder_that_has_gone_takes_nothing_else_along(tmp_path: Path) -> None:
+    folder = tmp_path / "static"
+    shutil.copytree(STATIC, folder)
+    plugins = {"paged": with_pages(WebFiles(folder, claims_root=True))}
+    async with (
+        running_agent(plugins=plugins) as agent,
+        httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+    ):
+        shutil.rmtree(folder)
+        assert (await http.get("/healthz")).status_code == 200
+        assert (await http.get("/")).status_code == 404
+        assert (await http.get("/plugins/paged/page.js")).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,11 @@ from agent_core.web.access import (
     missing_credentials,
     peer_of,
     refuse_other_sites,
+    wait_expired,
 )
 
 __all__ = ("LINK_PARAM", "Grant", "ViewAccess", "challenge_for")
 
-#: Longest sleep until the end of credentials: the clock may be set meanwhile.
-_LONGEST_SLEEP_S = 30.0
 #: Parameter of the query that has the secret of a view link.
 LINK_PARAM = "view"
 _BASIC = 'Basic realm="camera-agent", charset="UTF-8"'
@@ -52,11 +51,7 @@ class Grant:
 
     async def wait_expired(self, clock: Clock) -> None:
         """Wait for the end of the credentials or of the link; for ever if they do not expire."""
-        if self.expires_at is None:
-            await anyio.sleep_forever()
-            return
-        while (rest_s := (self.expires_at - clock.now()).total_seconds()) > 0:
-            await clock.sleep(min(rest_s, _LONGEST_SLEEP_S))
+        await wait_expired(self.expires_at, clock)
 
     async def wait_over(self, live: LiveAccess, clock: Clock) -> None:
         """Wait until the credentials or the link have expired or were revoked."""
@@ -84,13 +79,16 @@ class ViewAccess:
         if credentials is None and secret is not None and by_link:
             await self.gate.catch_up()
             link = self.links.verify(secret, device)
+            peer_of(request.scope).set_known(is_known=True)
             is_current = partial(self.links.is_current, link)
             return Grant(f"view link {link.id}", link.expires_at, is_current, by_link=True)
         refuse_other_sites(request)
         credentials = credentials or _password_of(request)
         if credentials is None:
             raise missing_credentials()
-        principal = await self.gate.require(credentials, peer_of(request.scope).address, "viewer")
+        peer = peer_of(request.scope)
+        principal = await self.gate.require(credentials, peer.address, "viewer")
+        peer.set_known(is_known=True)
         is_current = partial(self.gate.is_current, principal.credential)
         return Grant(principal.user_id, principal.expires_at, is_current)
 

@@ -51,6 +51,9 @@ class Stage:
         #: Bytes of the picture that the tier takes.
         self.still = SHADES[0]
         self.report: CameraReport | None = None
+        #: The tier takes no picture before it is set.
+        self.may_take = anyio.Event()
+        self.may_take.set()
         self.broker_scope = anyio.CancelScope()
 
     def offer(self, data: bytes) -> None:
@@ -113,6 +116,7 @@ class StageTier(SnapshotTier):
         return camera.id == "camera1"
 
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        await self._stage.may_take.wait()
         self._stage.taken += 1
         await anyio.sleep(0.05)
         now_s = CLOCK.monotonic_s()

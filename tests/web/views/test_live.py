@@ -133,11 +133,12 @@ async def test_fps_leaves_out_pictures() -> None:
 
 async def test_a_camera_without_a_broker_repeats_stills() -> None:
     async with box() as it:
+        begun_s = CLOCK.monotonic_s()
         async with view(it, "/cameras/camera1/live.mjpeg") as parts:
             times = [float(part.headers["x-timestamp"]) for part in await some(parts, 3)]
         assert times[2] - times[0] >= 0.9
-        taken = it.stage.taken
-        assert taken <= 5
+        taken, passed_s = it.stage.taken, CLOCK.monotonic_s() - begun_s
+        assert 3 <= taken <= 2 * passed_s + 2  # two per second
         assert not list((it.agent.folder / "state/snapshots").rglob("*.jpg"))
 
 
@@ -367,7 +368,7 @@ async def revoke(it: Box, by: str, token: str, link_id: str) -> None:
 
 async def test_a_view_ends_with_its_credentials() -> None:
     async with box() as it:
-        headers = {"authorization": f"Bearer {it.agent.token('viewer', lifetime_s=2)}"}
+        headers = {"authorization": f"Bearer {it.agent.token('viewer', lifetime_s=8)}"}
         async with view(it, headers=headers) as parts:
             await drained(parts)
         assert (await it.http.get(PATH, headers=headers)).status_code == 401
@@ -375,7 +376,7 @@ async def test_a_view_ends_with_its_credentials() -> None:
 
 async def test_a_view_ends_with_its_link() -> None:
     async with box() as it, it.agent.client("operator") as operator:
-        link = await operator.call("create_view_link", device="camera0", lifetime_s=1)
+        link = await operator.call("create_view_link", device="camera0", lifetime_s=8)
         async with view(it, link["url"], {}) as parts:
             await drained(parts)
         assert (await it.http.get(link["url"])).status_code == 401
