@@ -73,7 +73,7 @@ class WhepSessions:
         try:
             async with anyio.create_task_group() as self._tasks:
                 task_status.started()
-                await self._forget_ended()
+                await self._look()
         finally:
             self._tasks = None
             with anyio.move_on_after(_FAREWELL_S, shield=True):
@@ -123,23 +123,27 @@ class WhepSessions:
             await self._end_at_last(camera, session)
             self.forget(camera, session)
 
-    async def _forget_ended(self) -> None:
+    async def forget_ended(self) -> None:
+        """Forget the sessions that the media server has no more; none if it does not answer."""
+        # Those that come while the media server answers may not be in its answer yet.
+        known = dict(self._followed)
+        try:
+            ids = await self._server.ids()
+        except AgentError as error:
+            _LOG.debug("the WebRTC sessions are not known: %s", error.details)
+            return
+        for key, each in known.items():
+            if each.id is not None and each.id not in ids and self._followed.get(key) is each:
+                self.forget(*key)
+
+    async def _look(self) -> None:
         """Look again and again for sessions that have ended by themselves."""
         while True:
             if not self._followed:
                 self._came = anyio.Event()
                 await self._came.wait()
             await self._clock.sleep(_LOOK_S)
-            # Those that come while the media server answers may not be in its answer yet.
-            known = dict(self._followed)
-            try:
-                ids = await self._server.ids()
-            except AgentError as error:
-                _LOG.debug("the WebRTC sessions are not known: %s", error.details)
-                continue
-            for key, each in known.items():
-                if each.id is not None and each.id not in ids and self._followed.get(key) is each:
-                    self.forget(*key)
+            await self.forget_ended()
 
     async def _end_all(self) -> None:
         async with anyio.create_task_group() as tasks:

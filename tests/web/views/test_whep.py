@@ -191,6 +191,9 @@ async def test_the_end_of_the_agent_ends_its_sessions_at_an_external_server(tmp_
                     while (await http.post(PATH, content=OFFER, headers=headers)).status_code != 201:
                         await anyio.sleep(0.2)
                 assert await sessions() == 1
+                followed = agent.parts.media.whep.sessions
+                await followed.forget_ended()
+                assert len(followed) == 1, "the media server has it"
             assert await sessions() == 0
 
 
