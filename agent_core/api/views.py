@@ -16,7 +16,7 @@ from agent_core.api.schema.views import (
     ViewLinkRevoked,
 )
 from agent_core.auth.roles import Role
-from agent_core.auth.view_links import NewViewLink, ViewLink, ViewLinks
+from agent_core.auth.view_links import LinkPaths, NewViewLink, ViewLink, ViewLinks
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
 from agent_core.base.workers import WorkerPool
 from agent_core.controller import Controller
@@ -82,12 +82,8 @@ class _Handlers:
             secret, made = await self.threads.run(
                 self.links.create, NewViewLink(camera, caller.user.user_id, end)
             )
-        address = f"/cameras/{camera or '{device}'}"
-        return ViewLinkCreated(
-            **_entry(made).model_dump(),
-            url=f"{address}/live.mjpeg?view={secret}",
-            snapshot_url=f"{address}/snapshot.jpg?view={secret}",
-        )
+        paths = LinkPaths.of(camera, secret)
+        return ViewLinkCreated(**_entry(made).model_dump(), url=paths.live, snapshot_url=paths.snapshot)
 
     async def list(self, _params: NoParams, _caller: Caller) -> ViewLinkList:
         stored = await self.threads.run_abandonable(self.links.stored)

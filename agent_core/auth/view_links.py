@@ -17,12 +17,16 @@ from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound
 from agent_core.base.models import CameraId
 from agent_core.base.moments import UtcMoment
 
-__all__ = ("MOST_VIEW_LINKS", "NewViewLink", "ViewLink", "ViewLinks")
+__all__ = ("MOST_VIEW_LINKS", "VIEW_LINK_LIFETIME_S", "LinkPaths", "NewViewLink", "ViewLink", "ViewLinks")
 
 #: Name of the file's content in messages.
 _LINKS = "view links"
 #: Most links that have not ended; with the longest texts they stay below the size limit of state files.
 MOST_VIEW_LINKS = 1000
+#: Validity of a link in seconds, unless its maker wants another one: 30 days.
+VIEW_LINK_LIFETIME_S = 2_592_000
+#: Stands for a camera's id in the addresses of a link to all cameras.
+_ANY_CAMERA = "{device}"
 #: Hex digits of an id, as for API keys.
 _ID_CHARS = 16
 #: 32 random bytes in URL-safe base64.
@@ -36,6 +40,20 @@ class NewViewLink:
     camera: CameraId | None
     user: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPaths:
+    """Paths below the agent's address that a link opens, with its secret."""
+
+    live: str
+    snapshot: str
+
+    @classmethod
+    def of(cls, camera: CameraId | None, secret: str) -> "LinkPaths":
+        """Return the paths of a link to `camera`; with None, `{device}` stands for a camera's id."""
+        below = f"/cameras/{camera or _ANY_CAMERA}"
+        return cls(f"{below}/live.mjpeg?view={secret}", f"{below}/snapshot.jpg?view={secret}")
 
 
 class ViewLink(BaseModel):

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from agent_core.api.schema.params import DeviceName, Timestamp
+from agent_core.auth.view_links import VIEW_LINK_LIFETIME_S
 from agent_core.plugin import RpcParams, RpcResult
 
 __all__ = (
@@ -28,7 +29,7 @@ class CreateViewLinkParams(RpcParams):
         None, description="camera that the link shows, such as camera0; default: all"
     )
     lifetime_s: int = Field(
-        2_592_000, ge=1, le=_TEN_YEARS_S, description="time in seconds until the link ends"
+        VIEW_LINK_LIFETIME_S, ge=1, le=_TEN_YEARS_S, description="time in seconds until the link ends"
     )
 
 

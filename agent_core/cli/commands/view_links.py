@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ("add",)
 
-#: Validity without --lifetime-s, as that of `create_view_link`.
-_LIFETIME_S = 2_592_000
-#: Stands for a camera's id in the addresses of a link to all cameras.
-_ANY_CAMERA = "{device}"
-
 
 def add(commands: "Commands[Parser]") -> None:
     text = (
@@ -44,17 +39,17 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    from agent_core.auth.view_links import NewViewLink
+    from agent_core.auth.view_links import VIEW_LINK_LIFETIME_S, LinkPaths, NewViewLink
     from agent_core.base.models import CameraId
 
     camera = None if arguments.all else CameraId(camera_name(arguments.camera))
     config = load_settings(arguments.config)
     base = http_url(config)  # before the link is stored: without an address it would be of no use
-    end = datetime.now(UTC) + timedelta(seconds=arguments.lifetime_s or _LIFETIME_S)
+    end = datetime.now(UTC) + timedelta(seconds=arguments.lifetime_s or VIEW_LINK_LIFETIME_S)
     wanted = NewViewLink(camera, arguments.user or own_name(), end)
     secret, link = _links(config.storage).create(wanted)
-    at = f"{base}cameras/{camera or _ANY_CAMERA}"
-    live, picture = f"{at}/live.mjpeg?view={secret}", f"{at}/snapshot.jpg?view={secret}"
+    paths, base = LinkPaths.of(camera, secret), base.rstrip("/")
+    live, picture = f"{base}{paths.live}", f"{base}{paths.snapshot}"
     value = {**_described(link), "url": live, "snapshot_url": picture}
     print_result(value, [live, picture], as_json=arguments.json)
     return 0

@@ -39,6 +39,8 @@ from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 
 SHADES = [a_jpeg(shade=shade) for shade in range(10, 250, 10)]
 CLOCK = SystemClock()
+PATH = "/cameras/camera0/live.mjpeg"
+LIMIT_S = 30
 
 
 class Stage:
@@ -211,3 +213,23 @@ def size_of(data: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
         return picture.size
+
+
+@asynccontextmanager
+async def view(
+    it: Box, path: str = PATH, headers: dict[str, str] | None = None
+) -> AsyncIterator[AsyncIterator[Part]]:
+    headers = it.bearer() if headers is None else headers
+    with anyio.fail_after(LIMIT_S):
+        async with it.http.stream("GET", path, headers=headers) as response:
+            assert response.status_code == 200, await response.aread()
+            yield parts_of(response)
+
+
+async def some(parts: AsyncIterator[Part], count: int) -> list[Part]:
+    return [await anext(parts) for _ in range(count)]
+
+
+def request_of(it: Box, path: str = PATH) -> bytes:
+    token = it.agent.token("viewer")
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
