@@ -189,7 +189,7 @@ def _web_app(
         controller.take_picture, controller.view, controller.require_connected, controller.relay_whep
     )
     views = ViewAccess(access.authenticator, access.views, access.live)
-
+    pages = {each.plugin: each.pages for each in providers}
     return web_app(
         ready=controller.ready,
         metrics=collect,
@@ -201,12 +201,7 @@ def _web_app(
         more=[
             Route("/login", LoginResource(access.logins.redeem, access.logins.end)),
             *view_routes(views, cameras, places=access.places, meter=meter, clock=foundation.clock),
-            *page_routes(
-                {each.plugin: each.pages for each in providers},
-                access.authenticator,
-                access.live,
-                foundation.clock,
-            ),
+            *page_routes(pages, access.authenticator, access.live, foundation.clock),
         ],
     )
 
