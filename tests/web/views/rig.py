@@ -2,7 +2,7 @@
 
 import io
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +151,12 @@ async def box(
     folder: Path | None = None,
     *,
     verify: ssl.SSLContext | bool = True,
+    reread: Callable[[], Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Box]:
-    """Run an agent whose camera0 plays as long as it is wanted; `verify` is the client's, for TLS."""
+    """Run an agent whose camera0 plays as long as it is wanted; `verify` is the client's, for TLS.
+
+    `reread` returns the configuration of a reload.
+    """
     stage = Stage()
 
     class StagePlugin(Plugin[Settings]):
@@ -164,7 +168,9 @@ async def box(
         def agent_snapshot_tiers(self, agent: AgentContext) -> list[SnapshotTier]:
             return [StageTier(stage)]
 
-    async with running_agent(plugins={"stage": StagePlugin}, config=config, folder=folder) as agent:
+    async with running_agent(
+        plugins={"stage": StagePlugin}, config=config, folder=folder, reread=reread
+    ) as agent:
         async with (
             httpx.AsyncClient(base_url=agent.http_url, timeout=30, verify=verify) as http,
             anyio.create_task_group() as tasks,

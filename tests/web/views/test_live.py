@@ -196,6 +196,40 @@ async def test_views_are_limited() -> None:
             await some(again, 1)
 
 
+async def test_a_client_that_leaves_before_the_first_picture_leaves_nothing_behind() -> None:
+    async with box({"views": {"max_live": 1}}) as it:
+        it.stage.is_playing = False
+        port = int(it.agent.url.rpartition(":")[2].partition("/")[0])
+        async with await anyio.connect_tcp("127.0.0.1", port) as client:
+            await client.send(request_of(it))
+            await until(lambda: it.stage.producer.streaming)
+            assert (await it.http.get(PATH, headers=it.bearer())).json()["reason"] == "too_many_views"
+        await until(lambda: is_idle(it))
+        it.stage.is_playing = True
+        async with view(it) as parts:
+            await some(parts, 1)
+
+
+async def test_other_limits_hold_after_a_reload_for_views_that_come_then() -> None:
+    limits = {"max_live": 1}
+    async with (
+        box({"views": {"max_live": 1}}, reread=lambda: {"views": dict(limits)}) as it,
+        it.agent.client("admin") as admin,
+        view(it) as one,
+    ):
+        await some(one, 1)
+        assert (await it.http.get(PATH, headers=it.bearer())).status_code == 429
+        limits["max_live"] = 2
+        await admin.call("reload_configuration")
+        async with view(it) as two:
+            await some(two, 1)
+            limits["max_live"] = 1
+            await admin.call("reload_configuration")
+            assert (await it.http.get(PATH, headers=it.bearer())).status_code == 429
+            await some(one, 2)
+            await some(two, 2)
+
+
 async def test_views_of_one_address_are_limited() -> None:
     async with box({"views": {"max_live_per_address": 1}}) as it, view(it) as one:
         await some(one, 1)
