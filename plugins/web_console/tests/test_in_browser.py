@@ -6,15 +6,24 @@ from typing import Any
 import pytest
 
 from agent_core.plugin import AgentContext, CameraSource, Plugin, Settings, hookimpl
-from plugins.web_console.tests.rig import BLUE, RED, box, browser, is_near, login_link, painted
+from plugins.web_console.tests.rig import (
+    BLUE,
+    EVIL,
+    FITS,
+    RED,
+    SHOWN,
+    box,
+    browser,
+    content,
+    is_near,
+    login_link,
+    painted,
+)
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
 
 TILE = "camera-tile[data-device={}] .picture"
-SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
-#: Does something in a page that takes names for HTML.
-EVIL = '<img src=x onerror="document.title=1;alert(1)">'
 
 
 async def test_a_link_logs_in_once_and_two_cameras_have_their_own_colours(tmp_path: Path) -> None:
@@ -36,7 +45,7 @@ async def test_a_link_logs_in_once_and_two_cameras_have_their_own_colours(tmp_pa
         await page("wait", selector="camera-tile[data-device=camera0] .mark", text="Disconnected")
         assert await page("count", selector="camera-tile[data-status=CONNECTED]") == 1
 
-        assert await page("noticed") == []
+        assert await page.faults() == []
         base = agent.http_url
         foreign = [
             each for each in await page("asked") if not each.startswith((base, f"blob:{base}", agent.url))
@@ -60,7 +69,6 @@ class Broken(Plugin[Settings]):
 #: Options of a browser as on a desk, and as on a phone at night.
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"}
-FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 
 @pytest.mark.parametrize("options", [DESK, PHONE], ids=["desk", "phone"])
@@ -78,8 +86,7 @@ async def test_names_are_text_and_the_pages_fit_and_pass_axe(tmp_path: Path, opt
         assert await page("axe") == []
         await page("click", selector="camera-tile a")
         await page("wait", selector="button", text="Take snapshot")
-        await page("until", script="document.querySelector('live-view img[src^=blob]') !== null")
-        await page("wait", selector="camera-controls input[type=range]")
+        await page("until", script=content("camera"))
         assert EVIL in (await page("texts", selector="h1"))[0]
         await page("click", selector="text=Take snapshot")
         await page("wait", selector="camera-page", text="Snapshot by tier 0")
@@ -88,14 +95,15 @@ async def test_names_are_text_and_the_pages_fit_and_pass_axe(tmp_path: Path, opt
             await page("click", selector=f"nav a[href='#/{name}']")
             await page("wait", selector="nav a[aria-current]", text=name.capitalize())
             await page("wait", selector="main h1", text=name.capitalize())
-            assert await page("axe") == [], name
-            assert await page("run", script=FITS), name
+            await page("until", script=content(name))
             if name == "health":
                 await page("wait", selector="agent-health td", text=EVIL)
+            assert await page("axe") == [], name
+            assert await page("run", script=FITS), name
         await page("click", selector="nav a[href='#/snapshots']")
         await page("wait", selector=".files .name", text=EVIL)
         assert await page("run", script="document.title.startsWith('Snapshots')")
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
 
 @pytest.mark.parametrize(("role", "offered"), [("viewer", 0), ("operator", 2)])
@@ -112,4 +120,4 @@ async def test_what_a_role_may_not_do_is_not_offered(tmp_path: Path, role: str, 
         assert is_fixed is (role == "viewer")
         assert await page("run", script=FITS)
         assert await page("axe") == []
-        assert await page("noticed") == []
+        assert await page.faults() == []

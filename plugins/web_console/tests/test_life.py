@@ -1,7 +1,6 @@
 """The page in Chromium over what happens to agents, cameras and logins."""
 
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -11,39 +10,41 @@ from agent_core.auth.roles import Role
 from agent_core.base.clock import SystemClock
 from plugins.web_console.tests.rig import (
     BLUE,
+    EMBEDDED,
+    LIVE,
+    MOVING,
     RED,
-    Proxy,
+    SHOWN,
     box,
     browser,
     is_near,
     login_link,
     needs_h265,
     painted,
+    proxy,
 )
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(150)
-
-SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
-LIVE = "document.querySelector('live-view img[src^=blob]') !== null"
-MOVING: dict[str, Any] = {"name": "Moving", "width": 320, "height": 240, "fps": 5}
-EMBEDDED: dict[str, Any] = {
-    "enabled": ["ffmpeg_tier", "embedded_server"],
-    "embedded_server": {"api_port": 0, "rtsp_port": 0},
-}
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
+#: Sources of all pictures of cameras; each new picture has another one.
+SOURCES = "[...document.querySelectorAll('camera-tile img')].map((each) => each.src)"
 
 
 async def test_a_lost_agent_is_shown_and_found_again(tmp_path: Path) -> None:
     cameras = [painted(tmp_path, "Red", RED)]
-    async with browser(tmp_path) as page:
-        async with box(cameras, tmp_path) as agent:
-            port = int(agent.http_url.rpartition(":")[2])
-            await page("open", url=login_link(agent))
+    # Each agent has a port of its own, and the page keeps its address.
+    async with proxy() as front, browser(tmp_path) as page:
+        server = {"allowed_origins": [front.origin]}
+        async with box(cameras, tmp_path, server=server) as agent:
+            front.lead_to(agent.http_url)
+            await page("open", url=login_link(agent).replace(agent.http_url, front.url))
             await page("until", script=SHOWN.format(1))
             assert await page("texts", selector=".banner") == [""]
+        front.cut()  # another program may get the port
         await page("wait", selector=".banner", text="Trying again")
         cameras.append(painted(tmp_path, "Blue", BLUE))
-        async with box(cameras, tmp_path, server={"port": port}) as agent:
+        async with box(cameras, tmp_path, server=server) as agent:
+            front.lead_to(agent.http_url)
             await page("until", script="document.querySelector('.banner').textContent === ''")
             await page("until", script=SHOWN.format(2))
             assert await page("texts", selector="camera-tile .name") == ["Red", "Blue"]
@@ -144,13 +145,13 @@ async def test_network_streams_are_added_found_and_removed(tmp_path: Path) -> No
         await page("click", selector="external-streams td button")
         await page("click", selector="dialog button.danger")
         await page("until", script="document.querySelectorAll('external-streams td').length === 0")
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
 
 async def test_an_expired_token_leads_to_the_login(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         await page("open", url=f"{agent.http_url}/")
-        await page("fill", selector="#token", value=agent.token("viewer", lifetime_s=6))
+        await page("fill", selector="#token", value=agent.token("viewer", lifetime_s=20))
         await page("press", key="Enter")
         await page("wait", selector="camera-tile")
         await page("wait", selector=".login .problem", text="expired")
@@ -205,6 +206,14 @@ async def test_eight_cameras_in_two_tabs(tmp_path: Path) -> None:
         for number, colour in enumerate(colours):
             seen = await page.colour(f"camera-tile[data-device=camera{number}] .picture")
             assert is_near(seen, colour), (number, seen)
+        # While the second tab gets all its pictures anew, and goes on, so does the first.
+        for tab in (1, 2):
+            await page("tab", number=tab)
+            await page("run", script=f"window.before = {SOURCES}")
+        for tab in (2, 1):
+            await page("tab", number=tab)
+            await page("until", script=f"{SOURCES}.every((each, number) => each !== window.before[number])")
+        assert await page.faults() == []
 
 
 async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
@@ -233,7 +242,7 @@ async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
         await page("click", selector=".files button.danger")
         await page("click", selector="dialog button.danger")
         await page("wait", selector="media-list", text="There are no recordings.")
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
 
 async def test_a_recording_that_the_browser_cannot_play_says_so(tmp_path: Path) -> None:
@@ -254,35 +263,27 @@ async def test_a_recording_that_the_browser_cannot_play_says_so(tmp_path: Path) 
 
 
 async def test_it_works_below_a_path_of_a_proxy(tmp_path: Path) -> None:
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
-    server = {"allowed_origins": [f"http://127.0.0.1:{port}"]}
     async with (
-        listener,
-        box([painted(tmp_path, "Red", RED)], server=server) as agent,
+        proxy("/sheds/north") as front,
+        box([painted(tmp_path, "Red", RED)], server={"allowed_origins": [front.origin]}) as agent,
         browser(tmp_path) as page,
-        anyio.create_task_group() as tasks,
     ):
-        proxy = Proxy(agent.http_url, "/sheds/north")
-        tasks.start_soon(listener.serve, proxy.serve)
-        await page(
-            "open", url=login_link(agent).replace(agent.http_url, f"http://127.0.0.1:{port}/sheds/north")
-        )
+        front.lead_to(agent.http_url)
+        await page("open", url=login_link(agent).replace(agent.http_url, front.url))
         await page("until", script=SHOWN.format(1))
         await page("click", selector="camera-tile a")
         await page("until", script=LIVE)
         await page("click", selector="text=Take snapshot")
         await page("until", script="document.querySelector('img.taken')?.naturalWidth === 320")
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
         # What happens while the connection is lost is told when it is mended.
-        proxy.cut()
+        front.cut()
         await page("wait", selector=".banner", text="Trying again")
         async with agent.client("operator") as client:
             taken = await client.call("take_snapshot", device="camera0", filename="meanwhile")
-        proxy.is_cut = False
+        front.lead_to(agent.http_url)
         await page("until", script="document.querySelector('.banner').textContent === ''")
         await page("run", script="location.hash = '#/health'")
         await page("wait", selector=".events li", text=taken["filename"])
         assert len([each for each in await page("texts", selector=".events li") if "meanwhile" in each]) == 1
-        tasks.cancel_scope.cancel()

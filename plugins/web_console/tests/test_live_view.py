@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from plugins.web_console.tests.rig import RED, Browser, box, browser, is_near, login_link, painted
+from plugins.web_console.tests.rig import RED, SHOWN, Browser, box, browser, is_near, login_link, painted
 from plugins.web_console.tests.test_lan import has_readers, media_server, serves_webrtc
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
 
-SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === 1"
 #: WebKit gives scripts no answer of this type.
 AS_WEBKIT = """(() => {
     const real = window.fetch;
@@ -65,7 +64,7 @@ async def open_camera(page: Browser) -> None:
 async def test_a_browser_that_gives_scripts_no_multipart_shows_mjpeg(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await page("run", script=AS_WEBKIT)
         await open_camera(page)
         await page("wait", selector="live-view p", text="behind the camera")
@@ -76,7 +75,7 @@ async def test_a_browser_that_gives_scripts_no_multipart_shows_mjpeg(tmp_path: P
 async def test_where_no_mjpeg_comes_through_there_are_single_pictures_and_the_reason(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await page("run", script=WITHOUT_MJPEG)
         await open_camera(page)
         await page("wait", selector="live-view p", text="pictures per second")
@@ -93,7 +92,7 @@ async def test_the_reason_of_a_failed_attempt_stays_until_there_is_a_picture(tmp
         agent.client("admin") as client,
     ):
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await open_camera(page)
         await page("wait", selector="live-view p", text="behind the camera")
         await page("run", script=KEPT_WORDS)
@@ -119,7 +118,7 @@ async def test_webrtc_that_comes_late_replaces_mjpeg_and_ends_with_the_login(tmp
     ):
         await serves_webrtc(agent)
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await page("run", script=SLOW_RELAY)
         await page("run", script=WATCHED_VIDEOS)
         await open_camera(page)

@@ -8,10 +8,10 @@ import pytest
 
 from agent_core.client import CallFailed
 from agent_core.testing import RunningAgent
-from plugins.web_console.tests.rig import RED, Browser, box, browser, login_link, painted
+from plugins.web_console.tests.rig import RED, Browser, box, browser, content, login_link, painted
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
 
 #: What can be done in the page, by its words; everyone may copy addresses and fill the screen.
 OFFERS = """[...document.querySelectorAll("main button, main input, main select, main a[download]")]
@@ -62,16 +62,11 @@ async def prepare(agent: RunningAgent) -> None:
         await client.call("add_external_stream", stream_url=STREAM, stream_name="Gate", verify=False)
 
 
-async def offers(page: Browser, name: str, wanted: list[str]) -> list[str]:
-    """Go to a page; return what it offers, as soon as that is what is wanted, or at last."""
+async def offers(page: Browser, name: str) -> list[str]:
+    """Go to a page; return what it offers once all of it is there."""
     await page("run", script=f"location.hash = '#/{name}'")
-    found: list[str] = []
-    with anyio.move_on_after(20):
-        while True:
-            found = await page("run", script=OFFERS)
-            if found == wanted:
-                break
-            await anyio.sleep(0.1)
+    await page("until", script=content(name))
+    found: list[str] = await page("run", script=OFFERS)
     return found
 
 
@@ -90,13 +85,13 @@ async def test_each_page_offers_what_the_role_may_do_and_no_more(tmp_path: Path)
             assert await page("texts", selector="nav a") == [*NAVIGATION, *more[role]], role
             for name in PAGES:
                 # By its address, too: a link of an admin may be opened by anyone.
-                assert await offers(page, name, wanted.get(name, [])) == wanted.get(name, []), (role, name)
+                assert await offers(page, name) == wanted.get(name, []), (role, name)
                 if name == "health" and role == "admin":
                     await page("wait", selector="agent-health .facts")
                 elif name == "health":
                     await page("wait", selector="agent-health p", text="for users with the role admin")
                     assert await page("count", selector="agent-health .facts") == 0
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
 
 async def test_a_tab_whose_token_has_ended_asks_for_another_and_shows_nothing(tmp_path: Path) -> None:

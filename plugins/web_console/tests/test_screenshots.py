@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,22 +19,19 @@ import pytest
 from PIL import Image
 
 from agent_core.testing import RunningAgent
-from plugins.web_console.tests.rig import ROOT, Browser, Colour, box, browser, is_near, login_link
+from plugins.web_console.tests.rig import EMBEDDED, Browser, Colour, box, browser, is_near, login_link
 from plugins.web_console.tests.scenes import WORKSHOP, YARD, Scene
 
 #: A browser and an agent beside other tests.
 pytestmark = pytest.mark.timeout(150)
 
+ROOT = Path(__file__).parents[3]
 #: Where the documents have their pictures, and the limit of each: every clone carries them.
 IMAGES = ROOT / "docs/images"
 LIMIT_BYTES = 100_000
 PAGES = ROOT / "plugins/web_console/src/web_console/static"
 #: Folder that the pictures are written to in addition, by scripts/screenshots.
 KEPT = "CAMERA_AGENT_SCREENSHOTS"
-EMBEDDED: dict[str, Any] = {
-    "enabled": ["ffmpeg_tier", "embedded_server"],
-    "embedded_server": {"api_port": 0, "rtsp_port": 0},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +154,7 @@ def host_names() -> list[str]:
     return [] if name.lower() in pages.lower() else [name]
 
 
+@pytest.mark.browser
 async def test_they_show_the_cameras_and_nothing_of_this_machine(tmp_path: Path) -> None:
     cameras = [YARD.settings(tmp_path), WORKSHOP.settings(tmp_path)]
     options: dict[str, Any] = {"locale": "en-GB", "timezone_id": "UTC"}
@@ -176,7 +175,7 @@ async def test_they_show_the_cameras_and_nothing_of_this_machine(tmp_path: Path)
             folders = [tmp_path, *([Path(os.environ[KEPT])] if os.environ.get(KEPT) else [])]
             for folder in folders:
                 (folder / shot.file_name).write_bytes(data)
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
 
 def test_the_documents_have_these_pictures_and_show_each() -> None:
@@ -190,3 +189,16 @@ def test_the_documents_have_these_pictures_and_show_each() -> None:
             assert (picture.format, picture.size) == ("WEBP", (shot.width, shot.height))
             assert dict(picture.getexif()) == {}
         assert f"images/{shot.file_name})" in text
+
+
+async def test_the_script_that_makes_them_fails_where_no_browser_is(tmp_path: Path) -> None:
+    script, runner = ROOT / "scripts/screenshots", ROOT / ".venv/bin/pytest"
+    if not runner.exists():
+        pytest.skip("no .venv here: `make` makes it")
+    for each in ("bash", "dirname", "ls", "mktemp", "rm"):
+        found = shutil.which(each)
+        assert found is not None
+        (tmp_path / each).symlink_to(found)
+    with anyio.fail_after(100):
+        done = await anyio.run_process([str(script)], env=os.environ | {"PATH": str(tmp_path)}, check=False)
+    assert (done.returncode, b"no pictures were made" in done.stderr) == (1, True), done.stdout

@@ -20,7 +20,7 @@ from plugins.external_discovery.tests.network.clips import Clips
 from plugins.web_console.tests.rig import box, browser, login_link
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 #: A port that searches for cameras try, and a path that they know.
 PORT, PATH = 8554, "stream1"
@@ -113,4 +113,4 @@ async def test_a_search_shows_its_course_and_finds_a_camera_to_add(tmp_path: Pat
         await page("wait", selector=f"button[aria-label='Add {url}']")
         await page("run", script="location.hash = '#/cameras'")
         await page("wait", selector="camera-tiles", text="no camera")
-        assert await page("noticed") == []
+        assert await page.faults() == []

@@ -21,7 +21,7 @@ from agent_core.plugin import (
 from plugins.web_console.tests.rig import RED, box, browser, login_link, painted
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
 
 #: Size in which two or three of the tiles can be seen.
 SMALL: dict[str, Any] = {"viewport": {"width": 360, "height": 500}}
@@ -55,7 +55,7 @@ async def test_tiles_that_can_be_seen_ask_in_turn(tmp_path: Path) -> None:
         times = await page("run", script=TIMES)
         at_once = [sum(begin <= at < end for begin, end in times) for at, _ in times]
         assert max(at_once) <= MOST_PENDING, "a browser opens six connections to an origin"
-        assert await page("noticed") == []
+        assert await page.faults() == []
 
 
 class Twins(CameraSource):

@@ -1,4 +1,4 @@
-"""Drive Chromium by commands from standard input, one JSON object per line, each answered by a line.
+"""Drive Chromium by commands from standard input, one JSON object per line, each answered by a line with its number.
 
 Runs in `.cache/browser`, which has Playwright and axe and nothing of the agent. Arguments: path of Chromium, folder for the
 profile, and options of the context as JSON, such as the size of the page.
@@ -6,15 +6,22 @@ profile, and options of the context as JSON, such as the size of the page.
 
 import base64
 import json
+import re
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 #: Longest wait of one command, in milliseconds; others use the machine too.
 LIMIT_MS = 40_000
+#: What Chromium logs of an answer that is an error.
+ANSWER = re.compile(r"Failed to load resource: the server responded with a status of (\d{3}) \(.*\)")
+#: Answers about a camera's picture after which the page asks again by itself.
+PICTURES = {(status, "snapshot.jpg") for status in (429, 503, 504)}
 
 
 class Driver:
@@ -24,10 +31,11 @@ class Driver:
         self._context = context
         self._pages: list[Page] = []
         self._at = 0
-        self._noticed: list[str] = []
+        #: Texts, and the last words of the paths that they are about.
+        self._noticed: list[tuple[str, str]] = []
         self._asked: list[str] = []
         context.on("request", lambda request: self._asked.append(request.url))
-        context.on("weberror", lambda error: self._noticed.append(str(error.error)))
+        context.on("weberror", lambda error: self._noticed.append((str(error.error), "")))
         context.on("console", self._console)
         context.on("dialog", self._dialog)
         self.tab()
@@ -38,10 +46,11 @@ class Driver:
 
     def _console(self, message: Any) -> None:
         if message.type == "error":
-            self._noticed.append(message.text)
+            about = urlsplit(message.location["url"]).path.rpartition("/")[2]
+            self._noticed.append((message.text, about))
 
     def _dialog(self, dialog: Any) -> None:
-        self._noticed.append(f"dialog: {dialog.message}")
+        self._noticed.append((f"dialog: {dialog.message}", ""))
         dialog.dismiss()
 
     def tab(self, number: int | None = None) -> None:
@@ -119,7 +128,21 @@ class Driver:
 
     def noticed(self) -> list[str]:
         """Return dialogs, uncaught errors and errors of the console."""
-        return self._noticed
+        return [text for text, _ in self._noticed]
+
+    def faults(self, answers: Sequence[Sequence[Any]] = ()) -> list[str]:
+        """Return the same without these answers, by status and last word of the path, and those of pictures that are asked for again."""
+        expected = PICTURES | {(int(status), str(about)) for status, about in answers}
+
+        def is_expected(text: str, about: str) -> bool:
+            answer = ANSWER.fullmatch(text)
+            return answer is not None and (int(answer[1]), about) in expected
+
+        return [f"{text} {about}".strip() for text, about in self._noticed if not is_expected(text, about)]
+
+    def frames(self) -> list[str]:
+        """Return the addresses that the frames of the page are at, which tell those that were refused from others."""
+        return [each.url for each in self._page.frames if each is not self._page.main_frame]
 
     def asked(self) -> list[str]:
         """Return the addresses of all requests."""
@@ -141,14 +164,14 @@ def main(chromium: str, profile: str, options: str) -> None:
             **json.loads(options),
         )
         driver = Driver(context)
-        _say({"value": "ready"})
+        _say({"command": 0, "value": "ready"})
         for line in sys.stdin:
-            command = json.loads(line)
+            asked = json.loads(line)
             try:
-                answer = {"value": getattr(driver, command.pop("do"))(**command)}
+                answer = {"value": getattr(driver, asked["do"])(**asked["members"])}
             except Exception as error:  # noqa: BLE001 - the test is told
                 answer = {"error": str(error)}
-            _say(answer)
+            _say({"command": asked["command"], **answer})
         context.close()
 
 
