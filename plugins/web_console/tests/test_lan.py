@@ -100,6 +100,9 @@ async def shows_by_mjpeg(page: Browser, why: str, colour: Colour) -> None:
     assert re.fullmatch(
         rf"Live by MJPEG, because {why}; (less than )?\d[\d.]* m?s behind the camera.*", words
     ), words
+    await page(
+        "wait", selector="live-view:not([frozen])"
+    )  # a frozen picture is dimmed until the next look at it
     assert is_near(await page.colour(".stage"), colour)
     assert await page("run", script=PICTURES) == 1
 
