@@ -19,10 +19,13 @@ from agent_core.auth.tokens import TokenAuthority
 from agent_core.auth.view_links import NewViewLink, ViewLinks
 from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient, CallFailed
+from agent_core.testing.mediamtx import find_mediamtx
 from tests.canary import CANARY, SECRET_IN_LOG
+from tests.web.views.test_whep import OFFER, PATH
 
 from .conftest import AgentProcess, AgentProcessFactory, descendants
 from .media import EMBEDDED_CONFIG
+from .server_rigs import MANAGED
 
 PASSWORD = f"{CANARY}-password-8Qx"
 USER = f'users = [{{ name = "someone", password = "{PASSWORD}", actions = ["read", "api"] }}]'
@@ -191,6 +194,29 @@ async def test_no_secret_is_found_outside_its_own_file(
     assert SECRET_IN_LOG.search(places["log"].decode()) is None
     for text in received:
         observe(text)
+
+
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(120)
+async def test_the_name_of_a_webrtc_session_is_not_logged(agent_process: AgentProcessFactory) -> None:
+    """Whoever knows it can end the session, and the agent's requests to the media server have it in their address."""
+    program = find_mediamtx()
+    if program is None:
+        pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
+    config = '[logging]\nlevel = "debug"\n' + MANAGED.format(program=program, media_server="")
+    async with agent_process(config) as agent:
+        base = (await agent.url()).replace("ws:", "http:").removesuffix("/ws")
+        headers = {"authorization": f"Bearer {agent.token('viewer')}", "content-type": "application/sdp"}
+        async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+            with anyio.fail_after(90):
+                while (made := await http.post(PATH, content=OFFER, headers=headers)).status_code != 201:
+                    await anyio.sleep(0.2)  # the media server starts
+            session = made.headers["location"].partition("/")[2]
+            assert (await http.delete(f"{PATH}/{session}", headers=headers)).status_code == 200
+        await agent.end()
+        log = of_files(agent.folder)["log"].decode()
+    assert "media server" in log
+    assert session not in log
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
