@@ -85,6 +85,11 @@ declare class Connection {
   connect(): Promise<this>;
   /** Close the connection for good; calls under way reject with ConnectionLost. */
   close(): Promise<void>;
+  /**
+   * Look at once if the agent answers, such as after the computer slept or changed its network: end a pause between two
+   * attempts, and close a connection on which there is no answer within `timeoutMs` (5000).
+   */
+  probe(timeoutMs?: number): void;
   /** Use another token from now on, and authenticate with it if there is a connection. */
   setToken(token: string | (() => string | Promise<string>)): Promise<void>;
   /** Return the address of a `download_url` or `thumbnail_url`. */

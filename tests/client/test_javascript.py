@@ -162,6 +162,11 @@ async def test_calls_errors_and_limits(agent: RunningAgent) -> None:
         assert await script("url", "/files/a.jpg") == f"{agent.http_url}/files/a.jpg"
 
 
+async def test_a_probe_ends_the_pause_between_two_attempts(agent: RunningAgent) -> None:
+    async with scenario(agent.url, agent.token("viewer")) as script:
+        assert await script("probe") == ["waiting", "connected"]
+
+
 async def test_refused_credentials_and_missing_agents_fail_at_once(agent: RunningAgent) -> None:
     async with scenario(agent.url, agent.token("viewer")) as script:
         await script("connect")

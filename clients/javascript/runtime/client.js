@@ -125,6 +125,17 @@ class Connection {
     });
   }
 
+  /**
+   * Look at once if the agent answers, such as after the computer slept or changed its network: end a pause between two
+   * attempts, and close a connection on which there is no answer within `timeoutMs`.
+   */
+  probe(timeoutMs = 5_000) {
+    if (this.#state === "waiting") {
+      clearTimeout(this.#retry);
+      this.#open().catch(() => {});
+    } else if (this.#state === "connected") this.#ping(this.#socket, timeoutMs);
+  }
+
   /** Use another token from now on, and authenticate with it if there is a connection. */
   async setToken(token) {
     const before = this.#token;
@@ -315,11 +326,13 @@ class Connection {
     const everyMs = this.#options.keepaliveMs;
     if (!everyMs) return;
     clearInterval(this.#keepalive);
-    this.#keepalive = setInterval(() => {
-      this.#limitedSend("ping", {}, everyMs).catch((error) => {
-        if (error instanceof CallTimeout) this.#lose(socket, new ConnectionLost("The agent has stopped answering."));
-      });
-    }, everyMs);
+    this.#keepalive = setInterval(() => this.#ping(socket, everyMs), everyMs);
+  }
+
+  #ping(socket, timeoutMs) {
+    this.#limitedSend("ping", {}, timeoutMs).catch((error) => {
+      if (error instanceof CallTimeout) this.#lose(socket, new ConnectionLost("The agent has stopped answering."));
+    });
   }
 
   #lose(socket, error) {

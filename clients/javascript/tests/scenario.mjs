@@ -43,6 +43,30 @@ const STEPS = {
     controller.abort(new Error("enough"));
     return outcome(call);
   },
+  /** Lose a connection that would be opened again after an hour, and look at once. */
+  probe: async () => {
+    const sockets = [];
+    class Kept extends WebSocket {
+      constructor(address) {
+        super(address);
+        sockets.push(this);
+      }
+    }
+    const hour = 3_600_000;
+    const other = new AgentClient(url, { ...OPTIONS, WebSocket: Kept, token, firstPauseMs: hour, longestPauseMs: hour });
+    const told = (name) => new Promise((resolve) => other.on(name, resolve));
+    await other.connect();
+    const lost = told("disconnected");
+    sockets[0].terminate();
+    await lost;
+    const states = [other.state];
+    const found = told("connected");
+    other.probe();
+    await found;
+    states.push(other.state);
+    await other.close();
+    return states;
+  },
   subscribe: ([topics, options]) =>
     outcome(
       client.subscribe(topics, (event) => seen.events.push(event), options).then((made) => {

@@ -39,6 +39,8 @@ SLOW_RELAY = """(() => {
         return real(url, options);
     };
 })()"""
+#: Answers of the media server lead to no media.
+WITHOUT_MEDIA = "RTCPeerConnection.prototype.setRemoteDescription = async () => {}"
 #: Whether each video was in the page when it got its stream: Safari loads no others.
 WATCHED_VIDEOS = """(() => {
     const real = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'srcObject');
@@ -107,6 +109,26 @@ async def test_the_reason_of_a_failed_attempt_stays_until_there_is_a_picture(tmp
         since = [each for each in told[failed:] if not each.startswith("Live by")]
         assert any("has sent no picture for" in each for each in told[:failed]), told
         assert all(each.startswith("No live view: ") for each in since), told
+
+
+@pytest.mark.real_mediamtx
+async def test_webrtc_without_media_leaves_the_only_place_to_mjpeg(tmp_path: Path) -> None:
+    async with (
+        box(
+            [painted(tmp_path, "Red", RED)],
+            media_server=media_server(),
+            plugins={"enabled": ["ffmpeg_tier"]},
+            views={"max_live_per_address": 1},
+        ) as agent,
+        browser(tmp_path) as page,
+    ):
+        await serves_webrtc(agent)
+        await page("open", url=login_link(agent, "viewer"))
+        await page("until", script=SHOWN)
+        await page("run", script=WITHOUT_MEDIA)
+        await open_camera(page)
+        await page("wait", selector="live-view p", text="because no picture by WebRTC within 3 s")
+        assert is_near(await page.colour(".stage"), RED)
 
 
 @pytest.mark.real_mediamtx

@@ -59,6 +59,9 @@ export class Agent extends EventTarget {
   constructor(session) {
     super();
     this.#session = session;
+    const { signal } = this.#end;
+    addEventListener("online", () => this.#client?.probe(), { signal });
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#client?.probe(), { signal });
   }
 
   /** Milliseconds to add to this computer's clock to get the agent's. */

@@ -33,10 +33,13 @@ class CameraConsole extends Part {
   #nav = h("nav", { "aria-label": "Pages" });
   #who = h("span", { class: "who muted" });
   #banner = h("div", { class: "banner", role: "status" });
+  /** What was told last; the next page that is opened ends it. */
+  #notice = h("p", { class: "notice problem", role: "alert" });
   #shown = "";
 
   render() {
     this.listen(this.#session, "ended", (event) => this.#login(event.detail));
+    this.listen(this.#session, "unrevoked", (event) => this.#notify(event.detail));
     this.listen(window, "hashchange", () => (location.hash.startsWith("#login=") ? this.#begin() : this.#route()));
     this.#begin();
   }
@@ -47,11 +50,20 @@ class CameraConsole extends Part {
       try {
         await this.#session.redeem(code);
       } catch (error) {
-        if (this.#session.token === null) return this.#login(words(error)); // else the tab is logged in already
+        if (this.#session.token === null) return this.#login(words(error));
+        if (this.#agent !== null) this.#route();
+        this.#notify(`The login link was refused, and this tab is logged in as before: ${words(error)}`);
+        if (this.#agent !== null) return undefined;
       }
     }
     if (this.#session.token === null) return this.#login("");
     return this.#open();
+  }
+
+  /** Tell what a person should know, in the page as it is; what is typed stays. */
+  #notify(text) {
+    const place = this.querySelector(".login .problem") ?? this.#notice;
+    place.replaceChildren(text);
   }
 
   #open() {
@@ -69,6 +81,7 @@ class CameraConsole extends Part {
         button("Log out", () => this.#session.leave()),
       ),
       this.#banner,
+      this.#notice,
       this.#main,
     );
     this.#main.replaceChildren(h("p", { class: "muted" }, "Connecting to the agent …"));
@@ -129,6 +142,7 @@ class CameraConsole extends Part {
       document.title = `${page.title} – Camera agent`;
     }
     if (isFirst) return;
+    this.#notice.replaceChildren();
     this.#main.focus({ preventScroll: true });
     scrollTo(0, 0);
   }

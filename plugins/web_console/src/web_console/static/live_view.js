@@ -138,24 +138,34 @@ class LiveView extends Part {
   /** Show WebRTC until it ends; if it has no picture in time, MJPEG until it has. */
   async #byWebRtc(signal) {
     const view = new WhepView(this.session, this.device);
-    const here = new AbortController();
-    const end = () => (view.close(), this.#video.remove());
+    const end = () => (this.#video.remove(), view.close());
     this.#video.className = "waits";
     this.#stage.prepend(this.#video); // Safari loads no video outside of the page
     try {
       const opened = view.open(this.#video, AbortSignal.any([signal, AbortSignal.timeout(LATE_MS)]));
       const refusal = opened.then(() => "", (error) => clause(error.message));
       this.#whyNot = await Promise.race([refusal, pause(WEBRTC_MS, signal).then(() => "no picture by WebRTC within 3 s")]);
-      if (this.#whyNot !== "" && !signal.aborted) {
-        opened.then(() => here.abort(), end);
-        await this.#byMjpeg(AbortSignal.any([signal, here.signal])).catch((error) => {
-          if (!here.signal.aborted) throw error;
-        });
-      }
-      if (!signal.aborted && (this.#whyNot === "" || here.signal.aborted)) await this.#follow(view, signal);
+      const isHere = this.#whyNot === "" || (!signal.aborted && (await this.#meanwhile(opened, end, signal)));
+      if (isHere && !signal.aborted) await this.#follow(view, signal);
     } finally {
       end();
     }
+  }
+
+  /** Show MJPEG while WebRTC is `opened`; return true once it is. It is ended if there is no place for both. */
+  async #meanwhile(opened, end, signal) {
+    const here = new AbortController();
+    opened.then(() => here.abort(), end);
+    try {
+      await this.#byMjpeg(AbortSignal.any([signal, here.signal]));
+    } catch (error) {
+      if (!here.signal.aborted && error.reason !== "too_many_views") throw error;
+      if (!here.signal.aborted) {
+        await end();
+        await this.#byMjpeg(signal);
+      }
+    }
+    return here.signal.aborted;
   }
 
   /** Show WebRTC, and tell its delay until pictures no longer come. The video's own time goes on without them. */

@@ -18,18 +18,20 @@ class MediaList extends Part {
   #offset = 0;
   #lastDay = "";
   #seen = new Set();
+  #offered = "";
   /** Number of the newest load from the start: the answer of an earlier one comes too late. */
   #loads = 0;
 
   render() {
-    const { cameras } = this.agent;
-    this.#filter.append(h("option", { value: "" }, "All cameras"));
-    for (const each of this.agent.ordered) this.#filter.append(h("option", { value: each.device }, `\u2068${each.name}\u2069 (${each.device})`));
-    if (this.agent.cameras.has(this.device)) this.#filter.value = this.device;
+    this.#offerCameras(this.device);
     this.#filter.addEventListener("change", () => this.#reload());
     this.#told.replaceChildren("Loading …");
     this.replaceChildren(h("p", { class: "row" }, h("label", { for: "filter" }, "Camera"), this.#filter, button("Refresh", () => this.#reload())), this.#told, this.#list, this.#more);
-    this.names = (device) => cameras.get(device)?.name ?? device;
+    this.listen(this.agent, "cameras", () => {
+      const chosen = this.#filter.value;
+      this.#offerCameras(chosen);
+      if (this.#filter.value !== chosen) this.#renew(); // the camera was removed
+    });
     const name = this.kind === "recordings" ? "recording" : "snapshot";
     this.listen(this.agent, name, ({ detail }) => {
       if (name === "snapshot" || ["STOPPED", "STARTED"].includes(detail.status)) this.#renew();
@@ -38,9 +40,23 @@ class MediaList extends Part {
     this.#reload();
   }
 
+  #nameOf(device) {
+    return this.agent.cameras.get(device)?.name ?? device;
+  }
+
+  /** Offer the cameras that there are now; the agent lists the files of others only together with all. */
+  #offerCameras(chosen) {
+    const offered = [["", "All cameras"], ...this.agent.ordered.map((each) => [each.device, `\u2068${each.name}\u2069 (${each.device})`])];
+    const key = JSON.stringify(offered);
+    if (key === this.#offered) return;
+    this.#offered = key;
+    this.#filter.replaceChildren(...offered.map(([value, label]) => h("option", { value }, label)));
+    this.#filter.value = offered.some(([value]) => value === chosen) ? chosen : "";
+  }
+
   /** Load the list again, unless that would take away what a person is reading. */
   #renew() {
-    const isInUse = this.#offset > PAGE || this.#list.contains(document.activeElement);
+    const isInUse = this.#offset > PAGE || this.#list.contains(document.activeElement) || document.querySelector("dialog[open]") !== null;
     if (isInUse) this.#told.replaceChildren("The files have changed: Refresh shows them.");
     else this.#reload();
   }
@@ -100,7 +116,7 @@ class MediaList extends Part {
       ? h("img", { src: this.session.url(file.thumbnail_url), alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
       : null;
     const length = file.duration === undefined ? "" : duration(file.duration);
-    const name = this.names(file.device);
+    const name = this.#nameOf(file.device);
     const show = file.download_url ? { title: this.#verb, onclick: () => this.#open(file, isRunning) } : {};
     const item = h(
       "li",
@@ -154,7 +170,7 @@ class MediaList extends Part {
   async #open(file, isRunning) {
     try {
       const url = await this.#url(file, isRunning);
-      if (this.isConnected) play(this, this.kind, file, { url, name: this.names(file.device) });
+      if (this.isConnected) play(this, this.kind, file, { url, name: this.#nameOf(file.device) });
     } catch (error) {
       this.#told.replaceChildren(words(error));
     }

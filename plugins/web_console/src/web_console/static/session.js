@@ -43,15 +43,25 @@ export class Session extends EventTarget {
 
   /** Forget the credentials at once, and have the agent revoke a token that is of this tab alone. */
   async leave() {
-    const stored = sessionStorage.getItem(STORED) ?? "";
+    const stored = this.#stored;
     this.end("");
+    await this.#revoke(stored, "This tab is logged out");
+  }
+
+  get #stored() {
+    return sessionStorage.getItem(STORED) ?? "";
+  }
+
+  /** Have the agent revoke a stored token that is of this tab alone; tells "unrevoked" if it could not. */
+  async #revoke(stored, what) {
     if (!stored.startsWith(OWN)) return;
     try {
       const headers = { Authorization: `Bearer ${stored.slice(OWN.length)}` };
       const answer = await fetch(this.url("login"), { method: "DELETE", headers, signal: AbortSignal.timeout(LEAVE_MS) });
       if (!answer.ok && answer.status !== 401) throw await failure(answer);
     } catch (error) {
-      if (this.token === null) this.end(`This tab is logged out, but the agent could not revoke its token, which is valid until its end: ${error.message}`);
+      const words = `${what}, but the agent could not revoke its token, which is valid until its end: ${error.message}`;
+      this.dispatchEvent(new CustomEvent("unrevoked", { detail: words }));
     }
   }
 
@@ -94,7 +104,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Log in with the code of a login link. */
+  /** Log in with the code of a login link, in place of the present credentials. */
   async redeem(code) {
     const answer = await fetch(this.url("login"), {
       method: "POST",
@@ -102,7 +112,9 @@ export class Session extends EventTarget {
       body: JSON.stringify({ code }),
     });
     if (!answer.ok) throw await failure(answer);
+    const before = this.#stored;
     this.token = `${OWN}${(await answer.json()).token}`;
+    this.#revoke(before, "This tab has another login now");
   }
 }
 

@@ -9,7 +9,7 @@ export class WhepView {
   #credentials;
   #peer = null;
   #resource = null;
-  #isClosed = false;
+  #end = new AbortController();
 
   constructor(session, device) {
     this.#session = session;
@@ -19,19 +19,15 @@ export class WhepView {
 
   /** Show the stream in a video element of the page; returns once it has the first picture. */
   async open(video, signal) {
-    signal.throwIfAborted();
-    const end = new AbortController();
+    const either = AbortSignal.any([signal, this.#end.signal]);
+    either.throwIfAborted();
     const first = new Promise((resolve, reject) => {
-      video.addEventListener("loadeddata", resolve, { once: true, signal: end.signal });
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true, signal: end.signal });
+      video.addEventListener("loadeddata", resolve, { once: true, signal: either });
+      either.addEventListener("abort", () => reject(either.reason), { once: true });
     });
     first.catch(() => {});
-    try {
-      await this.#offer(video, signal);
-      await first;
-    } finally {
-      end.abort();
-    }
+    await this.#offer(video, either);
+    await first;
   }
 
   async #offer(video, signal) {
@@ -39,7 +35,7 @@ export class WhepView {
     this.#peer = peer;
     peer.addTransceiver("video", { direction: "recvonly" });
     peer.addEventListener("track", (event) => {
-      if (this.#isClosed) return;
+      if (signal.aborted) return;
       video.srcObject = event.streams[0] ?? new MediaStream([event.track]);
       video.play().catch(() => {}); // it may have been removed meanwhile
     });
@@ -55,7 +51,7 @@ export class WhepView {
     // The location is relative to the request.
     const location = answer.headers.get("location");
     this.#resource = location && new URL(location, this.#session.url(path)).href.slice(this.#session.url("").length);
-    if (this.#isClosed) this.#release();
+    if (this.#end.signal.aborted) this.#release();
     else await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
   }
 
@@ -78,17 +74,18 @@ export class WhepView {
     return { delayMs, frames };
   }
 
-  /** End the session, at the media server too. */
-  close() {
-    this.#isClosed = true;
+  /** End the session; resolves once the media server has. */
+  async close() {
+    this.#end.abort();
     this.#peer?.close();
-    this.#release();
+    await this.#release();
   }
 
-  #release() {
-    const options = { method: "DELETE", keepalive: true, headers: this.#credentials };
-    if (this.#resource) this.#session.fetch(this.#resource, options).catch(() => {});
+  async #release() {
+    const resource = this.#resource;
     this.#resource = null;
+    const options = { method: "DELETE", keepalive: true, headers: this.#credentials };
+    if (resource) await this.#session.fetch(resource, options).catch(() => {});
   }
 }
 
