@@ -106,7 +106,7 @@ async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
         await page("until", script=SHOWN.format(len(NAMES)))
         await page("run", script=WATCH)
         yield Console(agent, page)
-        # A camera that vanishes ends its live view, and a file may go while it is shown.
+        # The live view of a camera that has vanished is refused until it is back.
         assert await page.faults((503, "live.mjpeg")) == []
 
 
