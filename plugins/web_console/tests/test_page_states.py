@@ -6,12 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from plugins.web_console.tests.rig import BLUE, RED, box, browser, login_link, painted
+from plugins.web_console.tests.rig import BLUE, RED, SHOWN, box, browser, login_link, painted
 
 #: A browser and an agent beside other tests.
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
 
-SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === 1"
 STORED = "Object.values(sessionStorage)[0].replace('own:', '')"
 #: The agent does not answer a logout before `fail()`.
 WITHOUT_LOGOUT = """(() => {
@@ -57,7 +56,7 @@ async def test_a_camera_that_comes_later_appears_on_its_page(tmp_path: Path) -> 
         async with box(cameras, tmp_path) as agent:
             port = int(agent.http_url.rpartition(":")[2])
             await page("open", url=login_link(agent))
-            await page("until", script=SHOWN)
+            await page("until", script=SHOWN.format(1))
             await page("run", script="location.hash = '#/camera/camera1'")
             await page("wait", selector="camera-page .problem", text="There is no such camera.")
         cameras.append(painted(tmp_path, "Blue", BLUE))
@@ -75,7 +74,7 @@ async def test_failed_questions_about_a_camera_are_asked_again(tmp_path: Path) -
         agent.client("admin") as client,
     ):
         await page("open", url=login_link(agent))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await page(
             "run",
             script="(() => { const tiles = document.querySelector('camera-tiles'); const { agent } = tiles; const real = agent.call;"
@@ -111,7 +110,7 @@ async def test_an_old_browser_is_told_so(tmp_path: Path) -> None:
 async def test_a_token_that_is_typed_outlives_a_logout_that_fails_late(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await page("run", script=WITHOUT_LOGOUT)
         await page("click", selector="button >> text=Log out")
         await page("fill", selector="#token", value="half a tok")
@@ -123,7 +122,7 @@ async def test_a_token_that_is_typed_outlives_a_logout_that_fails_late(tmp_path:
 async def test_a_link_in_a_tab_that_is_logged_in_replaces_its_token_or_is_told(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         before = await page("run", script=STORED)
         code = login_link(agent, "admin").partition("#")[2]
         await page("run", script=f"location.hash = '#{code}'")
