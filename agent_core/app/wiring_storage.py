@@ -80,7 +80,7 @@ def _limits(settings: RecordingsConfig | SnapshotsConfig) -> Limits:
     return Limits(
         max_age_s=None if days is None else days * DAY_S,
         max_count=settings.max_count,
-        max_bytes=None if gigabytes is None else int(gigabytes * GB),
+        max_bytes=None if gigabytes is None else round(gigabytes * GB),
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,14 @@ def client(request: pytest.FixtureRequest) -> str:
         pytest.skip("no VLC with its RTSP client live555 here; Debian's packages leave it out")
     if program != "ffmpeg" and shutil.which("cvlc" if program == "vlc" else program) is None:
         pytest.skip(f"{program} is not installed")
+    if program == "gst-launch-1.0" and not all(has_element(each) for each in ("rtspsrc", "h264parse")):
+        pytest.skip("GStreamer lacks rtspsrc or h264parse: install its plugins good and bad")
     return str(request.param)
+
+
+def has_element(name: str) -> bool:
+    found = subprocess.run(["gst-inspect-1.0", "--exists", name], check=False, capture_output=True)
+    return found.returncode == 0
 
 
 def words(client: str, url: str, folder: Path) -> list[str]:

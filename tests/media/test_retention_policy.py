@@ -69,6 +69,13 @@ def test_a_size_is_for_all_media_together_in_gigabytes_of_a_thousand_million() -
     assert found == Plan(sizes=(Rule(("recordings", "snapshots"), 1_500_000_000),))
 
 
+def test_a_size_in_gigabytes_is_exact_to_the_byte() -> None:
+    """Cut off, a limit of exactly one file would exclude that file: 30,519 bytes are 30,518.999… after the way through gigabytes."""
+    for size in range(30_000, 36_000):
+        (rule,) = planned(CONFIGURED, policy("size", max_size_gb=size / 1e9), asked=False).sizes
+        assert rule.max_bytes == size
+
+
 def test_no_limit_is_no_plan() -> None:
     assert planned({"recordings": Limits()}, None, asked=True).is_empty
     assert not BY_AGE.is_empty

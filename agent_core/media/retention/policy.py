@@ -73,7 +73,7 @@ def planned(configured: Mapping[str, Limits], policy: RetentionPolicy | None, *,
         ages_s = tuple((kind, policy.max_age_days * DAY_S) for kind in configured)
     sizes: tuple[Rule, ...] = ()
     if policy.max_size_gb is not None:
-        sizes = (Rule(tuple(configured), int(policy.max_size_gb * GB)),)
+        sizes = (Rule(tuple(configured), round(policy.max_size_gb * GB)),)
     return Plan(ages_s=ages_s, sizes=sizes)
 
 

@@ -124,7 +124,7 @@ async def test_webrtc_without_media_leaves_the_only_place_to_mjpeg(tmp_path: Pat
     ):
         await serves_webrtc(agent)
         await page("open", url=login_link(agent, "viewer"))
-        await page("until", script=SHOWN)
+        await page("until", script=SHOWN.format(1))
         await page("run", script=WITHOUT_MEDIA)
         await open_camera(page)
         await page("wait", selector="live-view p", text="because no picture by WebRTC within 3 s")
