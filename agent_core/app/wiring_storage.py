@@ -10,7 +10,7 @@ from agent_core.config import AgentConfig, RecordingsConfig, SnapshotsConfig
 from agent_core.health import CheckStatus, HealthMonitor
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.media.retention import Limits, MediaCleaner, PolicyFile
-from agent_core.media.retention.policy import DAY_S, GB, POLICY_FILE
+from agent_core.media.retention.policy import DAY_S, POLICY_FILE, bytes_of_gb
 from agent_core.recordings.clock_trust import CLOCK_FILE, ClockTrust
 from agent_core.recordings.models import RecordingNote
 from agent_core.recordings.retention import Retention, Told
@@ -80,7 +80,7 @@ def _limits(settings: RecordingsConfig | SnapshotsConfig) -> Limits:
     return Limits(
         max_age_s=None if days is None else days * DAY_S,
         max_count=settings.max_count,
-        max_bytes=None if gigabytes is None else round(gigabytes * GB),
+        max_bytes=None if gigabytes is None else bytes_of_gb(gigabytes),
     )
 
 

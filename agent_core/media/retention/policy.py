@@ -11,7 +11,16 @@ from agent_core.base.errors import LaterState, StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile
 from agent_core.media.retention.limits import Limits, Plan, Rule
 
-__all__ = ("GB", "MAX_GB", "POLICY_FILE", "PolicyFile", "PolicyType", "RetentionPolicy", "planned")
+__all__ = (
+    "GB",
+    "MAX_GB",
+    "POLICY_FILE",
+    "PolicyFile",
+    "PolicyType",
+    "RetentionPolicy",
+    "bytes_of_gb",
+    "planned",
+)
 
 #: In the state folder.
 POLICY_FILE = "retention.json"
@@ -53,6 +62,11 @@ class _Stored(BaseModel):
     policy: RetentionPolicy
 
 
+def bytes_of_gb(size_gb: float) -> int:
+    """Return the bytes of a limit in gigabytes. Cut off instead of rounded, a file of just that size would exceed it."""
+    return round(size_gb * GB)
+
+
 def planned(configured: Mapping[str, Limits], policy: RetentionPolicy | None, *, asked: bool) -> Plan:
     """Return the limits in force.
 
@@ -73,7 +87,7 @@ def planned(configured: Mapping[str, Limits], policy: RetentionPolicy | None, *,
         ages_s = tuple((kind, policy.max_age_days * DAY_S) for kind in configured)
     sizes: tuple[Rule, ...] = ()
     if policy.max_size_gb is not None:
-        sizes = (Rule(tuple(configured), round(policy.max_size_gb * GB)),)
+        sizes = (Rule(tuple(configured), bytes_of_gb(policy.max_size_gb)),)
     return Plan(ages_s=ages_s, sizes=sizes)
 
 
