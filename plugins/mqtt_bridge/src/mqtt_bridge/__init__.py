@@ -1,0 +1,1 @@
+"""Bridge between the camera agent and an MQTT 5 broker."""
