@@ -6,14 +6,14 @@ A plugin is part of the package `camera-agent` unless its `pyproject.toml` says 
     deb = "own"
 
 It then has a package named like its distribution, with the libraries that only it needs, and is switched on while that
-package is installed. A library that two such plugins need has a package too, `camera-agent-lib-NAME`.
+package is installed. The agent's package recommends it; with `deb = "suggested"`, it only suggests it. A library that two such plugins need has a package too, `camera-agent-lib-NAME`.
 """
 
 import re
 import tomllib
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass, replace
 from email.parser import Parser
@@ -23,7 +23,15 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ("FROM_DEBIAN", "Distribution", "Package", "distribution", "packages", "plugins_apart")
+__all__ = (
+    "FROM_DEBIAN",
+    "Distribution",
+    "Package",
+    "distribution",
+    "packages",
+    "plugins_apart",
+    "plugins_suggested",
+)
 
 AGENT = "camera-agent"
 _MACHINES = ("x86_64", "aarch64")
@@ -106,12 +114,22 @@ def _plugins(archive: zipfile.ZipFile, entry_points: str) -> tuple[str, ...]:
 
 def plugins_apart(root: Path) -> frozenset[str]:
     """Return the names of the distributions below `root`/plugins that have a Debian package of their own."""
-    apart = set()
+    return _marked(root, {"own", "suggested"})
+
+
+def plugins_suggested(root: Path) -> frozenset[str]:
+    """Return those of `plugins_apart` that the agent's package does not recommend, because few need them."""
+    return _marked(root, {"suggested"})
+
+
+def _marked(root: Path, marks: Collection[str]) -> frozenset[str]:
+    """Return the names of the distributions below `root`/plugins whose key `deb` is one of `marks`."""
+    found = set()
     for path in root.glob("plugins/*/pyproject.toml"):
         project = tomllib.loads(path.read_text())
-        if project.get("tool", {}).get(AGENT, {}).get("deb") == "own":
-            apart.add(canonicalize_name(project["project"]["name"]))
-    return frozenset(apart)
+        if project.get("tool", {}).get(AGENT, {}).get("deb") in marks:
+            found.add(canonicalize_name(project["project"]["name"]))
+    return frozenset(found)
 
 
 def packages(available: Iterable[Distribution], own: Iterable[str], apart: Iterable[str]) -> list[Package]:

@@ -1,6 +1,6 @@
 """Writes debian/control, and the maintainer scripts of plugins that have a package of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -15,20 +15,31 @@ _LIBRARY = "Library of plugins of the camera agent. They depend on it."
 _SYNOPSIS_LENGTH = 80
 
 
-def write_control(found: Sequence[Package], needed: Mapping[str, frozenset[str]], debian: Path) -> None:
+def write_control(
+    found: Sequence[Package],
+    needed: Mapping[str, frozenset[str]],
+    debian: Path,
+    suggested: Collection[str] = (),
+) -> None:
     """Write `debian`/control from control.in, and for each plugin's package its scripts.
 
     Args:
         found: the packages, the agent's first.
         needed: dependencies of each that its files show.
         debian: folder `debian` of the source tree.
+        suggested: names of the plugins' packages that the agent's does not recommend.
 
     Raises:
         ValueError: a plugin's summary is too long for a package's synopsis.
     """
     agent, *plugins = found
-    recommends = ", ".join(f"{each.name} (= ${{binary:Version}})" for each in plugins if each.plugins)
-    text = filled(debian / "control.in", DEPENDS=_listed(agent, needed), RECOMMENDS=recommends)
+    named = [each.name for each in plugins if each.plugins]
+    text = filled(
+        debian / "control.in",
+        DEPENDS=_listed(agent, needed),
+        RECOMMENDS=", ".join(_bound(name) for name in named if name not in suggested),
+        SUGGESTS="".join(f"{_bound(name)}, " for name in named if name in suggested),
+    )
     for each in plugins:
         role = _PLUGIN if each.plugins else _LIBRARY
         text += filled(
@@ -53,6 +64,11 @@ def filled(template: Path, **values: str) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+def _bound(name: str) -> str:
+    """Return a relation to the package `name` of the same version."""
+    return f"{name} (= ${{binary:Version}})"
 
 
 def _listed(package: Package, needed: Mapping[str, frozenset[str]]) -> str:

@@ -28,7 +28,7 @@ _COMMON = {
     "MPL-2.0": "MPL-2.0",
 }
 _LICENCE_FILE = re.compile(
-    r"[^/]+\.dist-info/(licen[cs]es/.*|)(LICEN[CS]E|COPYING|NOTICE)[^/]*", re.IGNORECASE
+    r"[^/]+\.dist-info/(licen[cs]es/.*|)(LICEN[CS]E|COPYING|NOTICE|E[DP]L-V)[^/]*", re.IGNORECASE
 )
 _COMMON_TEXT = re.compile(
     r"\s*(GNU (LESSER |LIBRARY )?GENERAL PUBLIC LICENSE|Apache License|Mozilla Public License)", re.IGNORECASE

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assemble import assemble, require_locked
-from contents import Distribution, Package, distribution, packages, plugins_apart
+from contents import Distribution, Package, distribution, packages, plugins_apart, plugins_suggested
 from control import write_control
 from licences import Licences, copyright_file
 from native import system_packages
@@ -29,11 +29,19 @@ def main() -> None:
     locked = sorted(given.wheels.glob("*.whl"))
     require_locked(locked, (_HERE / "requirements.lock").read_text())
     own = sorted(given.own.glob("*.whl"))
-    prepare(locked, own, given.source, plugins_apart(_HERE.parents[1]), Licences.read(), given.date)
+    root = _HERE.parents[1]
+    apart, suggested = plugins_apart(root), plugins_suggested(root)
+    prepare(locked, own, given.source, apart, Licences.read(), given.date, suggested)
 
 
 def prepare(
-    locked: list[Path], own: list[Path], source: Path, apart: frozenset[str], licences: Licences, date: str
+    locked: list[Path],
+    own: list[Path],
+    source: Path,
+    apart: frozenset[str],
+    licences: Licences,
+    date: str,
+    suggested: frozenset[str] = frozenset(),
 ) -> list[Package]:
     """Fill `source`, which has a copy of debian/, and return the packages, the agent's first.
 
@@ -44,6 +52,7 @@ def prepare(
         apart: names of the plugins' distributions that have a package of their own.
         licences: licences of what is in `locked`.
         date: day of the release.
+        suggested: those of `apart` that the agent's package does not recommend.
 
     Raises:
         ValueError: the wheels do not fit together, something is missing, or a licence or a source is unknown.
@@ -65,7 +74,7 @@ def prepare(
         add_plugin_files(trees[each.name], each)
     present = trees[agent.name]
     needed = {name: system_packages(tree, present=[present]) for name, tree in trees.items()}
-    write_control(found, needed, source / "debian")
+    write_control(found, needed, source / "debian", suggested)
     return found
 
 

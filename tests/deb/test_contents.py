@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contents import Distribution, distribution, packages, plugins_apart
+from contents import Distribution, distribution, packages, plugins_apart, plugins_suggested
 from tests.deb.conftest import MakeWheel
 
 ROOT = Path(__file__).parents[2]
@@ -114,9 +114,17 @@ def test_a_missing_wheel_is_named() -> None:
 
 
 def test_plugins_say_themselves_that_they_are_apart(tmp_path: Path) -> None:
-    for name, more in (("lamp_tier", '\n[tool.camera-agent]\ndeb = "own"\n'), ("bell_tier", "")):
+    marks = (("lamp_tier", "own"), ("horn_tier", "suggested"), ("bell_tier", ""))
+    for name, mark in marks:
+        more = f'\n[tool.camera-agent]\ndeb = "{mark}"\n' if mark else ""
         folder = tmp_path / "plugins" / name
         folder.mkdir(parents=True)
         (folder / "pyproject.toml").write_text(f'[project]\nname = "camera-agent-{name}"\n{more}')
-    assert plugins_apart(tmp_path) == {"camera-agent-lamp-tier"}
-    assert plugins_apart(ROOT) == {"camera-agent-rtsp-tier", "camera-agent-web-console"}
+    assert plugins_apart(tmp_path) == {"camera-agent-horn-tier", "camera-agent-lamp-tier"}
+    assert plugins_suggested(tmp_path) == {"camera-agent-horn-tier"}
+    assert plugins_apart(ROOT) == {
+        "camera-agent-mqtt-bridge",
+        "camera-agent-rtsp-tier",
+        "camera-agent-web-console",
+    }
+    assert plugins_suggested(ROOT) == {"camera-agent-mqtt-bridge"}

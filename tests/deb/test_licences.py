@@ -92,6 +92,15 @@ def test_a_paragraph_of_a_wheel(make_wheel: MakeWheel) -> None:
     assert "Source: https://codec.example" in library
 
 
+def test_the_licences_of_eclipse_are_found_by_their_names(make_wheel: MakeWheel) -> None:
+    """paho-mqtt has them in files of their own, to which its `LICENSE.txt` only refers."""
+    info = "fast-1.0.dist-info/licenses"
+    wheel = make_wheel("fast", {f"{info}/edl-v10": "As you like.", f"{info}/epl-v20": "As we like."})
+    text = copyright_file("some-package", [wheel], [], Licences({"fast": "MIT"}, ()))
+    assert " edl-v10:\n .\n As you like.\n" in text
+    assert " epl-v20:\n .\n As we like.\n" in text
+
+
 def test_our_own_wheels_need_no_entry(make_wheel: MakeWheel) -> None:
     wheel = make_wheel("camera-agent", licence="Apache-2.0")
     text = copyright_file("camera-agent", [wheel], ["camera-agent"], Licences({}, ()))

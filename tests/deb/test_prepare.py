@@ -32,7 +32,14 @@ holders = ["2026 Glow people"]
 class Tree:
     """Prepared tree of an agent with one library, and of the imaginary plugin `lamp_tier` with another."""
 
-    def __init__(self, folder: Path, make_wheel: MakeWheel, *, summary: str = "Lamps as cameras") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        make_wheel: MakeWheel,
+        *,
+        summary: str = "Lamps as cameras",
+        suggested: frozenset[str] = frozenset(),
+    ) -> None:
         self.folder = folder
         locked = [
             make_wheel("anyio"),
@@ -52,7 +59,8 @@ class Tree:
         ]
         shutil.copytree(ROOT / "packaging/deb/debian", folder / "debian")
         (folder / "licences.toml").write_text(LICENCES)
-        prepare(locked, own, folder, frozenset({LAMP}), Licences.read(folder / "licences.toml"), "2026-11-30")
+        licences = Licences.read(folder / "licences.toml")
+        prepare(locked, own, folder, frozenset({LAMP}), licences, "2026-11-30", suggested)
         self.agent = folder / "tree/camera-agent"
         self.lamp = folder / "tree" / LAMP
         self.debian = folder / "debian"
@@ -79,6 +87,15 @@ def test_a_new_plugin_gets_its_package(tree: Tree) -> None:
     assert stanza(control, "camera-agent")["Recommends"] == f"{LAMP} (= ${{binary:Version}})"
     assert "@" not in control.replace("@example.org", "")
     assert not (tree.debian / "control.in").exists()
+
+
+def test_a_plugin_that_few_need_is_only_suggested(tmp_path: Path, make_wheel: MakeWheel) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    tree = Tree(folder, make_wheel, suggested=frozenset({LAMP}))
+    agent = stanza((tree.debian / "control").read_text(), "camera-agent")
+    assert agent["Suggests"].startswith(f"{LAMP} (= ${{binary:Version}}), gstreamer")
+    assert agent["Recommends"] == ""
 
 
 def test_the_plugins_files_are_in_its_package_and_not_in_the_agents(tree: Tree) -> None:
