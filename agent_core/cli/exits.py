@@ -4,6 +4,7 @@ import json
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Union
 
+from agent_core.base.command_errors import CommandFailed, Unreachable, UsageFailed
 from agent_core.base.errors import AgentError, AuthenticationFailed, ConfigError, PermissionDenied
 from agent_core.cli.advice import next_step
 from agent_core.cli.output import one_line
@@ -11,7 +12,7 @@ from agent_core.cli.output import one_line
 if TYPE_CHECKING:
     from agent_core.client.errors import ClientError
 
-__all__ = ("CommandFailed", "ExitCode", "UsageFailed", "exit_code", "explain")
+__all__ = ("CommandFailed", "ExitCode", "Unreachable", "UsageFailed", "exit_code", "explain")
 
 #: Codes of the wire contract for invalid credentials and for an insufficient role.
 _DENIED_CODES = frozenset({-32001, -32002})
@@ -34,24 +35,13 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
-class UsageFailed(AgentError):
-    """Wrong use of the command line."""
-
-    default_reason = "wrong_usage"
-    default_suggestion = "See `camera-agent --help`."
-
-
-class CommandFailed(AgentError):
-    """Failure of the command on this machine, independent of the agent."""
-
-    default_reason = "command_failed"
-
-
 def exit_code(error: Failure) -> ExitCode:
     """Return the exit code for `error`; `run` maps errors of the start itself."""
     match error:
         case UsageFailed():
             return ExitCode.USAGE
+        case Unreachable():
+            return ExitCode.UNREACHABLE
         case ConfigError():
             return ExitCode.CONFIG
         case AuthenticationFailed() | PermissionDenied():

@@ -26,7 +26,15 @@ from agent_core.cli.commands import (
 )
 from agent_core.cli.commands import config as configuration
 from agent_core.cli.exits import ExitCode, Failure, exit_code, explain
-from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
+from agent_core.cli.options import (
+    EXIT_CODES,
+    Commands,
+    Parser,
+    add_agent_options,
+    add_common_options,
+    first_word,
+)
+from agent_core.cli.output import one_line
 from agent_core.cli.standard_streams import (
     let_go_of_stdout,
     open_missing_streams,
@@ -65,11 +73,28 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parsed = _parser().parse_args(arguments, _defaults())
+    parsed = _parser_for(arguments).parse_args(arguments, _defaults())
     code = int(parsed.run(parsed))
     with writing_output():
         sys.stdout.flush()
     return code
+
+
+def _parser_for(arguments: Sequence[str]) -> Parser:
+    """Return the parser, with the commands of other distributions only if `arguments` begin with none of the agent's."""
+    parser, commands = _tree()
+    word = first_word(parser, arguments)
+    if not word or word in commands.choices:
+        return parser
+    from agent_core.cli.added import find_commands, with_commands
+
+    found = find_commands(_warn)
+    named = [each for each in found if each.name == word]
+    return with_commands(_tree, named or found, _warn)
+
+
+def _warn(text: str) -> None:
+    print_error(f"camera-agent: warning: {one_line(text)}")
 
 
 def _defaults() -> argparse.Namespace:
@@ -77,6 +102,20 @@ def _defaults() -> argparse.Namespace:
 
 
 def _parser() -> Parser:
+    return _tree()[0]
+
+
+def _whole_parser() -> Parser:
+    """Return the parser with the commands of all installed distributions, for documents. Raises ValueError if one is broken."""
+    from agent_core.cli.added import find_commands, with_commands
+
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    return with_commands(_tree, find_commands(refuse), refuse)
+
+
+def _tree() -> "tuple[Parser, Commands[Parser]]":
     parser = Parser(
         prog="camera-agent",
         description=_TEXT,
@@ -108,7 +147,7 @@ def _parser() -> Parser:
     ):
         module.add(commands)
     version.add(commands)
-    return parser
+    return parser, commands
 
 
 def _client_error(error: Exception) -> Failure | None:

@@ -1,7 +1,7 @@
 """The parser, the options that commands share, and what a command module looks like."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -15,6 +15,7 @@ __all__ = (
     "add_command",
     "add_common_options",
     "camera_name",
+    "first_word",
     "number",
 )
 
@@ -125,3 +126,16 @@ def number(kind: type[N], low: N, high: N) -> Callable[[str], N]:
         return value
 
     return parse
+
+
+def first_word(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> str:
+    """Return the first argument that is neither an option of `parser` nor the value of one; empty without one."""
+    flags = {flag: action for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - no public way
+    words = iter(arguments)
+    for word in words:
+        action = flags.get(word.partition("=")[0])
+        if action is None or isinstance(action, argparse._HelpAction):  # noqa: SLF001
+            return word
+        if action.nargs != 0 and "=" not in word:
+            next(words, None)
+    return ""

@@ -2,12 +2,24 @@
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TextIO
 
-__all__ = ("Progress", "bit_rate", "duration", "iso_time", "one_line", "print_result", "size", "table")
+__all__ = (
+    "CommandPrinter",
+    "Progress",
+    "bit_rate",
+    "duration",
+    "iso_time",
+    "one_line",
+    "print_result",
+    "size",
+    "table",
+)
 
 
 def one_line(text: object) -> str:
@@ -66,6 +78,32 @@ def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
             return
         for line in lines:
             print(_harmless(line))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPrinter:
+    """Output of a command that another distribution adds; see `agent_core.plugin.commands.CommandOutput`."""
+
+    as_json: bool
+
+    def print_result(self, value: object, lines: Iterable[str]) -> None:
+        from agent_core.cli.standard_streams import writing_output
+
+        print_result(value, lines, as_json=self.as_json)
+        with writing_output():
+            sys.stdout.flush()
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+        return table(head, rows)
+
+    def one_line(self, text: object) -> str:
+        return one_line(text)
+
+    def note(self, text: str) -> None:
+        from agent_core.cli.standard_streams import print_error
+
+        if not self.as_json:
+            print_error(one_line(text))
 
 
 #: Period of progress lines when the output is not a terminal.

@@ -1,6 +1,6 @@
 """The agent's public API for plugins. Every name here is stable within one major version of `HOOKSPEC_API`.
 
-Tools for plugins are in submodules: `agent_core.plugin.controls`, `.ffmpeg`, `.frames`, `.jpeg`, `.processes`,
+Tools for plugins are in submodules: `agent_core.plugin.commands`, `.controls`, `.ffmpeg`, `.frames`, `.jpeg`, `.processes`,
 `.rtsp`, `.state`, `.video`.
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_core import __version__
 from agent_core.cli.commands.config import schema_with
-from agent_core.cli.main import _parser
+from agent_core.cli.main import _whole_parser
 from agent_core.cli.options import EXIT_CODES
 from agent_core.config import AgentConfig
 from command_tree import command_tree
@@ -64,7 +64,7 @@ def _add_rtupdate(tree: Path, package: str) -> None:
 
 def _pages(plugins: list[str], date: str) -> dict[str, str]:
     """Return manual pages and completions by their paths."""
-    root = command_tree(_parser())
+    root = command_tree(_whole_parser())
     # The folder is only there so that an account without a home can build.
     config = AgentConfig.model_validate(
         {"plugins": {"enabled": plugins}, "storage": {"state_dir": "/var/lib/camera-agent/state"}}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.cli.main import _parser
+from agent_core.cli.main import _whole_parser
 from command_tree import command_tree
 from completion import bash_completion, zsh_completion
 
-ROOT = command_tree(_parser())
+ROOT = command_tree(_whole_parser())
 BASH = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 ZSH = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 

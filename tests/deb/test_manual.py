@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_core.cli.commands.config import schema_with
-from agent_core.cli.main import _parser
+from agent_core.cli.main import _whole_parser
 from agent_core.cli.options import EXIT_CODES
 from agent_core.config import AgentConfig
 from agent_core.plugin_host.manager import ENTRY_POINT_GROUP
@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
     release = {"date": "2026-11-30", "version": "0.1.0"}
     service = ROOT / "packaging/deb/man/camera-agent.service.8"
     return {
-        "camera-agent.1": command_page(command_tree(_parser()), exit_codes=EXIT_CODES, **release),
+        "camera-agent.1": command_page(command_tree(_whole_parser()), exit_codes=EXIT_CODES, **release),
         "camera-agent-config.5": configuration_page(schema_with(config), **release),
         "camera-agent.service.8": filled(service, DATE=release["date"], VERSION=release["version"]),
     }
@@ -81,7 +81,7 @@ def test_man_warns_about_a_mistake(tmp_path: Path) -> None:
 @MAN
 def test_every_command_is_described_with_its_options(tmp_path: Path) -> None:
     text, _ = shown("camera-agent.1", tmp_path)
-    for command in command_tree(_parser()).walk():
+    for command in command_tree(_whole_parser()).walk():
         if not (command.words and command.runs_alone):
             continue
         _, found, rest = text.partition(f"\n   {' '.join(command.words)}\n")

@@ -24,7 +24,7 @@ from agent_core.auth.links import DownloadLinks
 from agent_core.auth.roles import Role
 from agent_core.base import descriptors, processes, small_files
 from agent_core.base.clock import SystemClock
-from agent_core.cli.main import _parser
+from agent_core.cli.main import _whole_parser
 from agent_core.client import AgentClient
 from agent_core.config import AgentConfig
 from agent_core.media.thumbnails import failures, service
@@ -138,7 +138,7 @@ def test_settings_in_the_text_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_commands_in_the_text_exist(name: str) -> None:
-    known = {tuple(each.split()) for each in commands(_parser())}
+    known = {tuple(each.split()) for each in commands(_whole_parser())}
     for shown in re.findall(r"`camera-agent ([a-z][a-z-]*(?: [a-z][a-z-]*)*)", TEXTS[name]):
         words = tuple(shown.split())
         assert any(words[: len(each)] == each for each in known), shown

@@ -18,7 +18,7 @@ from websockets.typing import Origin
 
 from agent_core import plugin as api
 from agent_core.base import errors
-from agent_core.cli.main import _parser
+from agent_core.cli.main import _whole_parser
 from agent_core.client import AgentClient, CallFailed
 from agent_core.plugin import ffmpeg, frames, jpeg, rtsp
 from agent_core.plugin.frames import producer as frame_producer
@@ -129,7 +129,7 @@ def test_every_command_is_documented_and_no_other() -> None:
     documented = re.findall(
         r"^\| `([a-z -]+?)(?: [A-Z\[-][^`]*)?` \|", (ROOT / "docs/cli.md").read_text(), re.MULTILINE
     )
-    assert sorted(documented) == sorted(commands(_parser()))
+    assert sorted(documented) == sorted(commands(_whole_parser()))
 
 
 def anchors(text: str) -> set[str]:
@@ -207,7 +207,7 @@ async def test_what_the_readmes_browser_example_sends(
 async def test_the_test_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
     """The guide's own lines, with the example that it is about."""
     example = runpy.run_path(str(ROOT / "examples/hello_plugin/hello_plugin.py"), run_name="hello_plugin")
-    (test,) = blocks((ROOT / "docs/plugins.md").read_text(), "python")
+    _command, test = blocks((ROOT / "docs/plugins.md").read_text(), "python")
     received: list[str] = []
 
     def keep(text: str) -> None:

@@ -22,7 +22,18 @@ SOURCES = sorted(
 LABORATORY = sorted(path for folder in ("tests/vm", "packaging") for path in (ROOT / folder).rglob("*.py"))
 PLUGIN_SOURCES = [path for path in SOURCES if "plugins" in path.parts and "src" in path.parts]
 #: What plugins may import of the agent, besides agent_core.testing.
-PUBLIC_TOOLS = {"controls", "ffmpeg", "frames", "jpeg", "matching", "processes", "rtsp", "state", "video"}
+PUBLIC_TOOLS = {
+    "commands",
+    "controls",
+    "ffmpeg",
+    "frames",
+    "jpeg",
+    "matching",
+    "processes",
+    "rtsp",
+    "state",
+    "video",
+}
 
 #: Small modules that each plugin or command has by their role.
 ROLES = {"__init__", "__main__", "plugin", "settings"}

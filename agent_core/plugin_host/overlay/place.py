@@ -110,7 +110,7 @@ def find_fault(place: Place) -> str | None:
 def use_overlay(place: Place, search_path: list[str]) -> None:
     """Add the overlay to `search_path` after the agent's own libraries and before the system's.
 
-    Unlike `site.addsitedir`, this runs no `.pth` file: an installed plugin that is not enabled runs no code.
+    Unlike `site.addsitedir`, this runs no `.pth` file: an installed plugin that is not enabled runs no code in the agent.
     """
     site_packages = os.fspath(place.site_packages)
     if find_fault(place) is not None or site_packages in search_path or not os.path.isdir(site_packages):  # noqa: PTH112 - as quick as possible

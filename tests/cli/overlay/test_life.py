@@ -201,3 +201,26 @@ def test_a_switch_that_another_file_overrides_is_said(box: Box) -> None:
     box.switches.write_text("[server]\nport = 1\n")
     assert box.plugins("enable", "virtual_camera").reason == "edited_by_hand"
     assert json.loads(box.plugins("disable", "lamp").err)["error"]["reason"] == "not_installed"
+
+
+def test_a_command_comes_with_the_overlay_and_goes_with_it(box: Box, tmp_path: Path) -> None:
+    before = box.run("lamp")
+    assert (before.code, "invalid choice: 'lamp'" in before.details) == (2, True)
+    add = """
+from agent_core.plugin import Plugin, Settings
+
+
+class Lamp(Plugin[Settings]):
+    pass
+
+
+def add(kit):
+    kit.command(lambda arguments, output: output.print_result({"lit": True}, ["lit"]) or 0, "Light the lamp.")
+"""
+    groups = "[camera_agent.plugins]\nlamp = lamp:Lamp\n[camera_agent.commands]\nlamp = lamp:add\n"
+    wheel = make_wheel(tmp_path / "dist", "lamp", entry_points=groups, files={"lamp.py": add})
+    assert box.plugins("install", str(wheel)).code == 0
+    assert box.run("lamp").value == {"lit": True}
+    assert "Light the lamp." in box.run("--help", json=False).out
+    box.plugins("remove", "lamp")
+    assert box.run("lamp").code == 2
