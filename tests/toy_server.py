@@ -181,6 +181,7 @@ class Toy:
         config = AgentConfig.model_validate({**sections, "storage": {"state_dir": state_dir}})
         foundation = Foundation(config, self.bus, self.clock, require_state, reloads=Reloads.fixed(config))
         access = ClientAccess.load(foundation)
+        self.access = access
         self.tokens, self.auth, self.links = access.tokens, access.authenticator, access.links
         self.live, self.files = access.live, access.files
         #: Another process's view of the same file.

@@ -15,6 +15,7 @@ from agent_core.plugin.context import CameraDirectory, CameraRedirects
 from agent_core.plugin_host.context import PluginContext, PluginEvents
 from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
+from agent_core.rpc.lent_sessions import LentSessions
 from agent_core.streams.lent import LentStreams
 
 __all__ = ("LoadedPlugins", "contexts", "load_plugins")
@@ -48,7 +49,12 @@ class LoadedPlugins:
 
 
 def contexts(
-    foundation: Foundation, *, cameras: CameraDirectory, redirects: CameraRedirects, streams: LentStreams
+    foundation: Foundation,
+    *,
+    cameras: CameraDirectory,
+    redirects: CameraRedirects,
+    streams: LentStreams,
+    sessions: LentSessions,
 ) -> ContextMaker:
     """Return a function that makes the context of each plugin."""
     config, volumes = foundation.config, foundation.volumes
@@ -60,6 +66,7 @@ def contexts(
             redirects=redirects,
             events=PluginEvents(foundation.events, plugin, topics),
             streams=streams.to(plugin),
+            sessions=sessions.to(plugin),
             runtime_dir=config.storage.runtime_dir,
             state_dir=config.storage.state_dir,
             recordings_dir=volumes.link or config.storage.recordings,

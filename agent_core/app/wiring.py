@@ -47,6 +47,7 @@ from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
 from agent_core.recordings import RecordingStore
 from agent_core.recordings.thumbnails import Decoding, RecordingOriginals
+from agent_core.rpc.lent_sessions import LentSessions
 from agent_core.snapshots import SnapshotService, SnapshotStore
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.facts import FactSource
@@ -156,13 +157,13 @@ def build_agent(
     """
     foundation = Foundation(config, EventBus(clock), clock, require_state, tenancy, reloads=reloads)
     ledger, kept, problems = _loaded_state(foundation)
-    problems = (*mode.problems, *problems)
     foundation.volumes.recordings.claim_at_start()
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
     events = foundation.events
     cameras = CameraRegistry(ledger, events=events, clock=clock, has_files=files.may_have, kept=kept)
-    streams = LentStreams()
-    lent = contexts(foundation, cameras=cameras, redirects=CameraRedirects(cameras.get), streams=streams)
+    streams, sessions = LentStreams(), LentSessions()
+    redirects = CameraRedirects(cameras.get)
+    lent = contexts(foundation, cameras=cameras, redirects=redirects, streams=streams, sessions=sessions)
     spare_last_source = config.health.quarantine == "spare_last_source"
     plugins = load_plugins(
         config.plugins, lent, find, held=held, barred=mode.barred, spare_last_source=spare_last_source
@@ -180,7 +181,7 @@ def build_agent(
         stills=plugins.stills,
         mode=mode,
     )
-    agent = _connect(foundation, parts, plugins.providers, problems)
+    agent = _connect(foundation, parts, plugins.providers, (*mode.problems, *problems), sessions)
     streams.open(agent.media.lender)
     return agent
 
@@ -190,8 +191,9 @@ def _connect(
     parts: _PluginParts,
     providers: Sequence[Providers],
     problems: tuple[AgentError, ...],
+    sessions: LentSessions,
 ) -> AgentParts:
-    """Add the media server's part, the controller and the server to `parts`."""
+    """Add the media server's part, the controller and the server to `parts`; open `sessions`."""
     media = build_media(
         foundation,
         cameras=parts.cameras,
@@ -202,12 +204,11 @@ def _connect(
     thumbnails = _thumbnails(foundation, parts, media.files)
     storage = build_storage(foundation, media, parts.snapshots.store)
     feeds = LiveFeeds.of(parts.snapshots, parts.cameras, events=foundation.events)
-    services = _services(foundation, parts, media, storage, thumbnails, feeds=feeds, problems=problems)
-    controller = Controller(services)
+    controller = _controller(foundation, parts, media, storage, thumbnails, feeds=feeds, problems=problems)
     _add_metrics(foundation, parts, media)
     access = ClientAccess.load(foundation)
     return AgentParts(
-        server=build_server(foundation, controller, access, providers),
+        server=build_server(foundation, controller, access, providers, sessions),
         supervisor=parts.supervisor,
         monitor=parts.monitor,
         controls=parts.controls,
@@ -252,7 +253,7 @@ def _add_metrics(foundation: Foundation, parts: _PluginParts, media: MediaParts)
         each_by_camera.add_metrics(registry, lambda: [each.id for each in cameras.list()])
 
 
-def _services(
+def _controller(
     foundation: Foundation,
     parts: _PluginParts,
     media: MediaParts,
@@ -261,8 +262,8 @@ def _services(
     *,
     feeds: LiveFeeds,
     problems: tuple[AgentError, ...],
-) -> Services:
-    return Services(
+) -> Controller:
+    services = Services(
         cameras=parts.cameras,
         monitor=parts.monitor,
         controls=parts.controls,
@@ -287,6 +288,7 @@ def _services(
         safe_mode=parts.mode.safe_mode,
         problems=problems,
     )
+    return Controller(services)
 
 
 def _snapshots(

@@ -18,6 +18,7 @@ from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.links import DownloadLinks
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.login_codes import LoginCodes, LoginDesk
+from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
@@ -29,6 +30,7 @@ from agent_core.controller import Controller
 from agent_core.plugin_host.models import Providers
 from agent_core.rpc.feed import EventSource
 from agent_core.rpc.journal import EventJournal
+from agent_core.rpc.lent_sessions import LentSessions, SessionLender
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
@@ -49,6 +51,7 @@ class ClientAccess:
 
     tokens: TokenAuthority
     authenticator: Authenticator
+    own: OwnPrincipals
     links: DownloadLinks
     keys: ApiKeys
     live: LiveAccess
@@ -77,7 +80,8 @@ class ClientAccess:
         files = CredentialFiles(secret, keys, revoked, views, live=live, clock=clock)
         files.read()
         throttle = FailureThrottle(foundation.config.auth.failures_per_minute, clock)
-        authenticator = Authenticator(tokens, keys, throttle, catch_up=files.catch_up)
+        own = OwnPrincipals()
+        authenticator = Authenticator(tokens, keys, throttle, own=own, catch_up=files.catch_up)
         logins = LoginDesk(
             LoginCodes(secret, clock, revoked),
             tokens,
@@ -90,6 +94,7 @@ class ClientAccess:
         return cls(
             tokens,
             authenticator,
+            own,
             DownloadLinks(secret, clock, is_current=authenticator.is_current, is_revoked=revoked.covers),
             keys,
             live,
@@ -102,23 +107,30 @@ class ClientAccess:
 
 
 def build_server(
-    foundation: Foundation, controller: Controller, access: ClientAccess, providers: Sequence[Providers]
+    foundation: Foundation,
+    controller: Controller,
+    access: ClientAccess,
+    providers: Sequence[Providers],
+    lent: LentSessions,
 ) -> RpcServer:
-    """Return the server with all its methods and topics; the providers' names must have been checked."""
+    """Return the server with all its methods and topics, and open `lent`.
+
+    The providers' names must have been checked.
+    """
     table = MethodTable(core_methods(controller, access.links))
     topics = core_topics(controller, access.links)
     sessions = build_sessions(foundation, access, table, topics)
     add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
-    over_network = foundation.config.auth.keys_over_network
-    keys = key_methods(access.keys, access.files.changing, over_network=over_network)
+    config = foundation.config
+    keys = key_methods(access.keys, access.files.changing, over_network=config.auth.keys_over_network)
     views = view_link_methods(controller, access.views, access.files.changing)
     for method in (*keys, *views, *metrics_methods(controller, sessions)):
         table.add(method)
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)
+    lent.open(SessionLender(sessions, access.own))
     meter = ViewMeter()
     meter.add_metrics(foundation.metrics, access.places)
-    config = foundation.config
     foundation.reloads.on_change("views", lambda config: access.places.configure(config.views))
     server = RpcServer(
         config.server,
@@ -132,6 +144,7 @@ def build_server(
         sessions.configure(
             max_calls=config.server.max_calls,
             max_queued_events=config.server.max_queued_events,
+            max_message_bytes=config.server.max_message_bytes,
             event_journal_bytes=config.server.event_journal_bytes,
         )
 
@@ -162,6 +175,7 @@ def build_sessions(
             clock=foundation.clock,
             live=access.live,
             max_calls=config.server.max_calls,
+            max_message_bytes=config.server.max_message_bytes,
         )
     )
 

@@ -2,6 +2,7 @@ from collections.abc import Awaitable, Callable
 
 from agent_core.auth.api_keys import API_KEY_PREFIX, ApiKeys
 from agent_core.auth.limits import FailureThrottle
+from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.roles import Principal, Role
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.errors import AuthenticationFailed
@@ -20,6 +21,7 @@ class Authenticator:
         tokens: judges tokens, from memory.
         keys: judges API keys, from memory.
         throttle: counts failures by address.
+        own: the agent's own users, who cannot authenticate; their credentials are current.
         catch_up: has changed files of credentials read; see `CredentialFiles.catch_up`.
     """
 
@@ -29,11 +31,13 @@ class Authenticator:
         keys: ApiKeys,
         throttle: FailureThrottle,
         *,
+        own: OwnPrincipals,
         catch_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._tokens = tokens
         self._keys = keys
         self._throttle = throttle
+        self._own = own
         self._catch_up = catch_up
 
     async def catch_up(self) -> None:
@@ -62,7 +66,7 @@ class Authenticator:
 
     def is_current(self, credential: str) -> bool:
         """Return True unless the credentials of a `Principal` have been revoked or changed; ignores their end."""
-        return self._keys.is_current(credential) or self._tokens.is_current(credential)
+        return any(each.is_current(credential) for each in (self._keys, self._own, self._tokens))
 
     def _judge(self, credentials: str) -> Principal:
         if not credentials:

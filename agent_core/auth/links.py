@@ -79,7 +79,12 @@ class DownloadLinks:
         self._base_url = base_url.rstrip("/")
 
     def offered_to(self, principal: Principal) -> DownloadUrl:
-        """Return `of`, or without a usable secret a function that returns None: an API key is valid nevertheless."""
+        """Return `of`, or a function that returns None.
+
+        There are no links without a usable secret, though API keys are valid then, and none for users without links.
+        """
+        if not principal.has_links:
+            return no_link
         try:
             return self.of(principal)
         except AuthenticationFailed:

@@ -47,9 +47,11 @@ class Principal:
         role: the user's role.
         expires_at: the end of the credentials; None if they do not expire.
         credential: identifies the credentials, for `Authenticator.is_current`; not secret.
+        has_links: results and events for the user contain download links.
     """
 
     user_id: str
     role: Role
     expires_at: datetime | None
     credential: str
+    has_links: bool = True

@@ -93,13 +93,20 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     from agent_core.config import PluginsConfig
     from agent_core.plugin_host.manager import installed
     from agent_core.plugin_host.watchdog.records import host_times, review
+    from agent_core.rpc.lent_sessions import LentSessions
     from agent_core.streams.lent import LentStreams
 
     plugins = config.plugins
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
     foundation = Foundation(config, EventBus(), SystemClock(), reloads=Reloads.fixed(config))
-    make_context = contexts(foundation, cameras=_NoCameras(), redirects=_NoRedirects(), streams=LentStreams())
+    make_context = contexts(
+        foundation,
+        cameras=_NoCameras(),
+        redirects=_NoRedirects(),
+        streams=LentStreams(),
+        sessions=LentSessions(),
+    )
     with quietly(), _limited(config):
         return load_plugins(
             unrequired,

@@ -21,6 +21,7 @@ from agent_core.base.controls import (
 )
 from agent_core.base.errors import (
     AgentError,
+    AuthenticationFailed,
     CaptureFailed,
     DependencyFailed,
     FfmpegFailed,
@@ -89,6 +90,14 @@ from agent_core.plugin.context import (
     LiveStream,
 )
 from agent_core.plugin.device_states import device_state
+from agent_core.plugin.sessions import (
+    CallSigner,
+    ClientSessions,
+    ClientStream,
+    PrincipalSource,
+    SignedCall,
+    VerifiedCall,
+)
 from agent_core.plugin.spec import MARKER, hookimpl
 from agent_core.plugin.web import WebFiles, WebPart, WebRoutes, WebUser
 
@@ -102,6 +111,8 @@ __all__ = (
     "NOT_ASKED",
     "AgentContext",
     "AgentError",
+    "AuthenticationFailed",
+    "CallSigner",
     "Camera",
     "CameraDirectory",
     "CameraId",
@@ -116,6 +127,8 @@ __all__ = (
     "CapturedAtSource",
     "ChangedControls",
     "Check",
+    "ClientSessions",
+    "ClientStream",
     "Clock",
     "Component",
     "Control",
@@ -152,6 +165,7 @@ __all__ = (
     "Picture",
     "PictureFormat",
     "Plugin",
+    "PrincipalSource",
     "Publisher",
     "RecordingStills",
     "RpcMethod",
@@ -160,6 +174,7 @@ __all__ = (
     "Settings",
     "SettledBy",
     "Settlement",
+    "SignedCall",
     "SnapshotTier",
     "StartFailed",
     "Started",
@@ -169,6 +184,7 @@ __all__ = (
     "TierUnavailable",
     "Unsupported",
     "Url",
+    "VerifiedCall",
     "VideoCodec",
     "WebFiles",
     "WebPart",

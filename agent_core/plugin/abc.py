@@ -49,7 +49,8 @@ __all__ = (
 #: `FrameSink.offer(arrived_s=, settlement=)`, `BrokerSettings.awaits_first`, `Tail(listener=)`,
 #: `FrameProducer.key_frame_wanted`, `AgentContext.plugins`, `agent_core.plugin.matching`, `agent_core.plugin.video`,
 #: `SettledBy`, `Settlement`, `jpeg.mend`, `ExposureSettling`, `measure`, `DeviceState.unsettled_s`, `device_state`,
-#: the argument `ffmpeg_program` of `agent_checks`, `FrameFollower` and `agent_web_routes`.
+#: the argument `ffmpeg_program` of `agent_checks`, `FrameFollower`, `agent_web_routes`,
+#: `AgentContext.sessions` with `agent_core.plugin.sessions`, and `AuthenticationFailed`.
 HOOKSPEC_API = "1.4"
 
 

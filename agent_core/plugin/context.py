@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from agent_core.base.clock import Clock
 from agent_core.base.controls import ChangedControls
 from agent_core.base.models import Camera, CameraId, DetectedCamera
+from agent_core.plugin.sessions import ClientSessions
 
 if TYPE_CHECKING:
     from agent_core.plugin.rtsp import Credentials
@@ -222,6 +223,11 @@ class AgentContext(Protocol):
     @property
     def streams(self) -> CameraStreams:
         """Live streams of the cameras, to read them. New in 1.1; not usable in a hook, where nothing runs yet."""
+        ...
+
+    @property
+    def sessions(self) -> ClientSessions:
+        """Sessions of clients that come through the plugin, and of the plugin itself. New in 1.4; not usable in a hook."""
         ...
 
     @property

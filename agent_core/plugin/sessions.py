@@ -15,11 +15,22 @@ class ClientStream(Protocol):
     """Stream of whole JSON-RPC messages between the agent and one client, which a plugin implements. New in 1.4."""
 
     async def receive(self) -> str:
-        """Return the client's next message. Raises anyio.EndOfStream if the client has left."""
+        """Return the client's next message. Never called twice at a time; cancelled at the end of the session.
+
+        Raises:
+            anyio.EndOfStream: the client has left.
+        """
         ...
 
     async def send(self, text: str) -> None:
-        """Send a message; wait while the client reads too slowly. Raises anyio.BrokenResourceError if it has left."""
+        """Send a message; wait while the client reads too slowly, which delays no other session.
+
+        Never called twice at a time. Events that arrive meanwhile wait in a queue of `server.max_queued_events`, whose
+        oldest ones are lost; the client is told by `system.events_dropped`.
+
+        Raises:
+            anyio.BrokenResourceError: the client has left.
+        """
         ...
 
 
@@ -85,23 +96,35 @@ class VerifiedCall:
 
 
 class ClientSessions(Protocol):
-    """Session logic of the agent's port, lent to plugins. Safe to call from any task of the agent's event loop."""
+    """Session logic of the agent's port, lent to plugins. New in 1.4.
+
+    Safe to call from any task of the agent's event loop; not usable in a hook, where nothing runs yet.
+    """
 
     async def serve(self, stream: ClientStream, principal: PrincipalSource, *, address: str) -> None:
         """Serve one client with the agent's methods, types, errors, limits and roles, until it leaves.
 
-        The session's calls are cancelled with it. It ends, with its calls, when the credentials of `principal` are
-        revoked, changed or expire; so do the streams that its calls have started. `authenticate` is refused.
+        The session ends with the client, with the credentials of `principal`, or when this call is cancelled. With it end
+        its calls, its subscriptions, and the streams that `start_streaming` has started in it. `authenticate` is refused.
 
         Args:
             stream: messages from and to the client.
             principal: user of all calls, as `own` or `verify` has given it.
             address: place of the client, for logs and limits: not a network address, but as `mqtt:CLIENT`.
+
+        Raises:
+            AuthenticationFailed: the credentials of `principal` were revoked or changed, or have expired.
+            AgentError: the stream has raised it; `message_too_large` for a message above `server.max_message_bytes`.
+            PluginError: `principal` is not one that `own` or `verify` has returned.
         """
         ...
 
     def own(self, role: str) -> PrincipalSource:
-        """Return the plugin itself as a user with `role`, for calls of its own. Its name is that of the plugin."""
+        """Return the plugin itself as a user with `role`, for calls of its own.
+
+        Its name is that of the plugin. It is valid until the agent ends. Its results and events contain no download links,
+        which would be valid for all who read what the plugin passes on.
+        """
         ...
 
     async def verify(self, call: SignedCall, *, agent: str, trust_clock: bool = False) -> VerifiedCall:
@@ -115,9 +138,10 @@ class ClientSessions(Protocol):
         Raises:
             AuthenticationFailed: `reason` tells which check failed.
             DependencyFailed: the nonce could not be stored; the call must not run.
+            Unsupported: the agent accepts no signed calls.
         """
         ...
 
     def error_reply(self, request: Mapping[str, JsonValue], error: AgentError) -> str:
-        """Return the reply to a call that is refused, with the agent's codes."""
+        """Return the reply to a call that is refused, with the agent's codes and the id of `request`, or null."""
         ...

@@ -1,4 +1,4 @@
-"""`AgentContext` of one plugin. Plugins share its parts except `events` and `streams`, which know the plugin."""
+"""`AgentContext` of one plugin. Plugins share its parts except `events`, `streams` and `sessions`, which know the plugin."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -12,6 +12,7 @@ from agent_core.base.events import EventBus
 from agent_core.base.field_rules import kind_of
 from agent_core.base.models import CameraId
 from agent_core.plugin.context import CameraDirectory, CameraRedirects, CameraStreams
+from agent_core.plugin.sessions import ClientSessions
 
 __all__ = ("PluginContext", "PluginEvents", "checked_payload")
 
@@ -99,6 +100,7 @@ class PluginContext:
     redirects: CameraRedirects
     events: PluginEvents
     streams: CameraStreams
+    sessions: ClientSessions
     runtime_dir: Path
     state_dir: Path
     recordings_dir: Path

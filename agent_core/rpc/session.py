@@ -8,7 +8,6 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import RateLimiter
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.roles import Principal
@@ -25,7 +24,7 @@ from agent_core.rpc.feed import EventSource, Feed
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.notices import AuthExpired, EventsDropped
 from agent_core.rpc.protocol import Call, Message, Refusal
-from agent_core.rpc.session_state import SessionState
+from agent_core.rpc.session_state import Judge, SessionState
 from agent_core.rpc.table import Caller, MethodTable
 
 __all__ = ("Session", "SharedParts")
@@ -42,23 +41,36 @@ _BUSY_RETRY_MS = 100
 
 @dataclass(eq=False, slots=True)
 class SharedParts:
-    """Services and limits that the sessions of one server share. `max_calls` may be changed at any time."""
+    """Services and limits that the sessions of one server share. The limits may be changed at any time.
+
+    `max_message_bytes` is for sessions that plugins serve: the port has its own limits.
+    """
 
     table: MethodTable
-    authenticator: Authenticator
+    authenticator: Judge
     limiter: RateLimiter
     events: EventSource
     clock: Clock
     live: LiveAccess
     max_calls: int = 32
+    max_message_bytes: int = 1 << 20
     calls: CallMeter = field(default_factory=CallMeter)
     courier: Courier = field(default_factory=Courier)
 
 
 class Session:
-    """Session of one peer. Messages are sent one at a time; a peer that does not read blocks only itself."""
+    """Session of one peer. Messages are sent one at a time; a peer that does not read blocks only itself.
 
-    def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
+    Args:
+        shared: what it shares with the others.
+        stream: the peer's messages.
+        address: the peer's address, without its port.
+        user: the user of all calls, with whose credentials the session ends; None if the peer authenticates.
+    """
+
+    def __init__(
+        self, shared: SharedParts, stream: MessageStream, address: str, user: Principal | None = None
+    ) -> None:
         self._shared = shared
         self._stream = stream
         self._feed = Feed(shared.events, partial(shared.courier.call, self))
@@ -68,6 +80,7 @@ class Session:
             shared.clock,
             address,
             when_authenticated=self._note_authenticated,
+            user=user,
         )
         #: Number of the last event that was sent, or told as lost.
         self._sent = shared.events.newest.sequence
@@ -79,6 +92,11 @@ class Session:
         self._tasks: TaskGroup | None = None
         self._expiry = anyio.CancelScope()
         self._allowance = Allowance(shared.limiter, shared.clock, address)
+
+    @property
+    def is_lent(self) -> bool:
+        """True if a plugin serves its peer."""
+        return self._state.is_fixed
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -93,6 +111,8 @@ class Session:
             ):
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
+                    if self._state.principal is not None:
+                        self._note_authenticated(self._state.principal)
                     tasks.start_soon(self._deliver)
                     tasks.start_soon(self._work, tasks)
         finally:
@@ -243,13 +263,15 @@ class Session:
         return max(0.0, (expires_at - self._shared.clock.now()).total_seconds())
 
     async def _expire(self) -> None:
-        """Suspend the events and send `system.auth_expired`; does nothing the second time."""
+        """Suspend the events and send `system.auth_expired`, or end; does nothing the second time."""
         if self._state.subscriptions.suspended:
             return
         self._state.subscriptions.suspended = True
         self._feed.end_replay()
         self._stream.dismiss()
-        if self._state.topics:
+        if self._state.is_fixed:
+            self.end()
+        elif self._state.topics:
             notice = AuthExpired(sequence=self._sent).model_dump_json()
             await self._send(protocol.notification("system.auth_expired", notice))
 

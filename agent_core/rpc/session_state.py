@@ -3,16 +3,29 @@
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import anyio
 
-from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.roles import Principal
 from agent_core.base.clock import Clock
+from agent_core.base.errors import AuthenticationFailed
 from agent_core.rpc.feed import Feed, Place
 from agent_core.rpc.subscriptions import Subscriptions
 
-__all__ = ("SessionState",)
+__all__ = ("Judge", "SessionState")
+
+
+class Judge(Protocol):
+    """Judge of credentials."""
+
+    async def authenticate(self, credentials: str, address: str) -> Principal:
+        """Return the user of `credentials`; see `Authenticator.authenticate`."""
+        ...
+
+    def is_current(self, credential: str) -> bool:
+        """Return True unless the credentials of a `Principal` have been revoked or changed."""
+        ...
 
 
 class SessionState:
@@ -24,20 +37,23 @@ class SessionState:
         clock: tells when credentials have expired.
         address: the peer's address, without its port.
         when_authenticated: called after each successful `authenticate`.
+        user: the user for as long as the connection lasts; None if the peer authenticates.
     """
 
     def __init__(
         self,
-        authenticator: Authenticator,
+        authenticator: Judge,
         feed: Feed,
         clock: Clock,
         address: str,
         *,
         when_authenticated: Callable[[Principal], object],
+        user: Principal | None = None,
     ) -> None:
         self.id = secrets.token_hex(8)
         self.address = address
-        self.principal: Principal | None = None
+        self.principal = user
+        self.is_fixed = user is not None
         self._feed = feed
         self._authenticator = authenticator
         self._clock = clock
@@ -79,8 +95,15 @@ class SessionState:
         """Replace the connection's credentials and resume its events; `settled` waits for this.
 
         Raises:
-            AuthenticationFailed, RateLimited: as `Authenticator.authenticate`; the previous credentials stay.
+            AuthenticationFailed, RateLimited: as `Authenticator.authenticate`, and `user_is_fixed`; the previous
+                credentials stay.
         """
+        if self.is_fixed:
+            raise AuthenticationFailed(
+                "The user of this session is fixed: its calls come through a plugin.",
+                reason="user_is_fixed",
+                suggestion="Authenticate over the agent's WebSocket, or as the plugin's documentation says.",
+            )
         async with self._authenticating:
             principal = await self._authenticator.authenticate(token, self.address)
             self.principal = principal

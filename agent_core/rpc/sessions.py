@@ -5,6 +5,7 @@ A module of its own: the server serves connections by it, and methods count subs
 
 import anyio
 
+from agent_core.auth.roles import Principal
 from agent_core.base.metrics import MetricRegistry
 from agent_core.rpc.call_meter import CallMeter
 from agent_core.rpc.journal import EventJournal
@@ -15,18 +16,31 @@ __all__ = ("Sessions",)
 
 
 class Sessions:
-    """Registry of open sessions; `len` is their number."""
+    """Registry of open sessions; `len` is the number of those on the port, and `lent` of those that plugins serve."""
 
     def __init__(self, parts: SharedParts) -> None:
         self._parts = parts
         self._open: set[Session] = set()
 
     def __len__(self) -> int:
-        return len(self._open)
+        return sum(1 for session in self._open if not session.is_lent)
 
-    def configure(self, *, max_calls: int, max_queued_events: int, event_journal_bytes: int) -> None:
+    @property
+    def lent(self) -> int:
+        """The number of open sessions that plugins serve."""
+        return len(self._open) - len(self)
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Limit of one message of a session that a plugin serves."""
+        return self._parts.max_message_bytes
+
+    def configure(
+        self, *, max_calls: int, max_queued_events: int, max_message_bytes: int, event_journal_bytes: int
+    ) -> None:
         """Apply other limits: to calls and the journal at once, to the queues of sessions that begin from now on."""
         self._parts.max_calls = max_calls
+        self._parts.max_message_bytes = max_message_bytes
         self._parts.events.capacity = max_queued_events
         self._parts.events.journal.configure(event_journal_bytes)
 
@@ -37,7 +51,12 @@ class Sessions:
 
     def add_metrics(self, registry: MetricRegistry) -> None:
         """Describe the open connections and their calls."""
-        registry.gauge("camera_agent_connections", "Open WebSocket connections.", lambda: len(self._open))
+        registry.gauge("camera_agent_connections", "Open WebSocket connections.", lambda: len(self))
+        registry.gauge(
+            "camera_agent_lent_sessions",
+            "Sessions that plugins serve: of clients that come through them, and of their own.",
+            lambda: self.lent,
+        )
         self.calls.add_metrics(registry)
         self.journal.add_metrics(registry)
 
@@ -52,9 +71,15 @@ class Sessions:
             tasks.start_soon(self._parts.courier.run)
             tasks.start_soon(self.journal.run)
 
-    async def serve(self, stream: MessageStream, address: str) -> None:
-        """Serve one peer until it leaves; its running calls are cancelled then."""
-        session = Session(self._parts, stream, address)
+    async def serve(self, stream: MessageStream, address: str, user: Principal | None = None) -> None:
+        """Serve one peer until it leaves; its running calls are cancelled then.
+
+        With a `user`, all calls are that user's, and the session ends with the user's credentials.
+
+        Raises:
+            AuthenticationFailed: the user's credentials were revoked before.
+        """
+        session = Session(self._parts, stream, address, user)
         self._open.add(session)
         try:
             await session.run()
@@ -62,11 +87,11 @@ class Sessions:
             self._open.discard(session)
 
     def active_clients(self) -> int:
-        """Return the number of connections with at least one subscription."""
+        """Return the number of sessions with at least one subscription, those that plugins serve included."""
         return sum(1 for session in self._open if session.topics)
 
     def topic_counts(self) -> dict[str, int]:
-        """Return the number of subscribed connections by the name of the topic that they used."""
+        """Return the number of subscribed sessions by the name of the topic that they used."""
         counts: dict[str, int] = {}
         for session in self._open:
             for topic in session.topics:

@@ -12,6 +12,7 @@ from agent_core.testing.contracts import (
     responsive,
 )
 from agent_core.testing.controls_contract import ControlPanelContract, PanelUnderTest
+from agent_core.testing.sessions import FakeCall, FakeSessions
 from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams
@@ -23,9 +24,11 @@ __all__ = (
     "CameraStreamsContract",
     "ControlPanelContract",
     "FakeAgent",
+    "FakeCall",
     "FakeCameras",
     "FakeEvents",
     "FakeRedirects",
+    "FakeSessions",
     "FakeStream",
     "FakeStreams",
     "PanelUnderTest",

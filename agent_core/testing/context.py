@@ -11,6 +11,7 @@ from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.controls import ChangedControls
 from agent_core.base.errors import AgentError
 from agent_core.base.models import Camera, DetectedCamera
+from agent_core.testing.sessions import FakeSessions
 from agent_core.testing.streams import FakeStreams
 
 __all__ = ("FakeAgent", "FakeCameras", "FakeEvents", "FakeRedirects", "RecordingReport")
@@ -69,9 +70,11 @@ class FakeAgent:
     redirects: FakeRedirects = field(default_factory=FakeRedirects)
     events: FakeEvents = field(default_factory=FakeEvents)
     streams: FakeStreams = field(init=False)
+    sessions: FakeSessions = field(init=False)
 
     def __post_init__(self) -> None:
         self.streams = FakeStreams(self.clock)
+        self.sessions = FakeSessions(self.clock)
 
     @property
     def state_dir(self) -> Path:

@@ -120,7 +120,7 @@ USED: Mapping[str, Callable[[AgentParts], Any]] = {
     "auth.calls_per_s": lambda parts: parts.server._front._sessions._parts.limiter._calls._rate_per_s,
     "auth.calls_burst": lambda parts: parts.server._front._sessions._parts.limiter._calls._burst,
     "auth.failures_per_minute": (
-        lambda parts: parts.server._front._sessions._parts.authenticator._throttle._buckets._burst
+        lambda parts: parts.server._front._sessions._parts.authenticator._throttle._buckets._burst  # type: ignore[attr-defined]
     ),
     "logging.level": lambda _: logging.getLevelName(logging.getLogger("camera_agent").level).lower(),
     "storage.min_free_bytes": lambda parts: parts.media.files.min_free_bytes,

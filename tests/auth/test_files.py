@@ -16,6 +16,7 @@ from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.files import CredentialFiles
 from agent_core.auth.limits import FailureThrottle
 from agent_core.auth.live import LiveAccess
+from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret, SecretFile
@@ -82,7 +83,9 @@ class Files:
         )
         self.watched.read()
         throttle = FailureThrottle(10, clock)
-        self.auth = Authenticator(self.tokens, self.keys, throttle, catch_up=self.watched.catch_up)
+        self.auth = Authenticator(
+            self.tokens, self.keys, throttle, own=OwnPrincipals(), catch_up=self.watched.catch_up
+        )
         self.ended = anyio.Event()
 
     @asynccontextmanager
