@@ -1,0 +1,1 @@
+"""Events of the agent at the broker."""

@@ -1,0 +1,1 @@
+"""Mirror of the agent's state in retained topics."""
