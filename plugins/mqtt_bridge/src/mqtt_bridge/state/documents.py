@@ -25,7 +25,7 @@ Document = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What the settings say about this agent.
+    """Facts about this agent that the settings decide.
 
     Attributes:
         agent: id at the broker.
