@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test hubs browser node test-vm vm-image test-release check deb deb-roots test-deb test-deb-vm lock format clean
+.PHONY: run test hubs browser node home-assistant test-vm vm-image test-release check deb deb-roots test-deb test-deb-vm lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -51,6 +51,12 @@ if $(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cach
 	else echo "$(2) cannot be installed here: the tests of $(3) will be skipped"; fi
 endef
 
+# Home Assistant, which judges what the agent tells it of its cameras; 300 MB, for `make test-release` alone.
+HOME_ASSISTANT_LOCK := plugins/mqtt_bridge/tests/home_assistant/requirements.lock
+home-assistant: .cache/homeassistant/.installed
+.cache/homeassistant/.installed: $(UV) $(HOME_ASSISTANT_LOCK)
+	@$(call optional,homeassistant,$(HOME_ASSISTANT_LOCK),descriptions by Home Assistant)
+
 # WebSockets for Node and the compiler that judges client.d.ts; without npm, or its registry, those tests are skipped.
 NODE_LOCK := clients/javascript/tests/package-lock.json
 node: .cache/node/.installed
@@ -73,7 +79,7 @@ vm-image: .venv/.installed
 	tests/vm/run --image --suite $(VM_SUITE)
 
 # What takes minutes; before a release.
-test-release: .venv/.installed
+test-release: .venv/.installed home-assistant
 	.venv/bin/pytest -m "release or alone"
 	scripts/mutation
 	packaging/deb/test/reproducible amd64 arm64
@@ -128,6 +134,8 @@ lock: $(UV)
 		--no-emit-index-url --output-file $(HUBS_LOCK) $(HUBS_LOCK:.lock=.in)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --output-file $(BROWSER_LOCK) $(BROWSER_LOCK:.lock=.in)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --output-file $(HOME_ASSISTANT_LOCK) $(HOME_ASSISTANT_LOCK:.lock=.in)
 
 clean:
 	rm -rf .venv .tools .cache dist build .pytest_cache .mypy_cache .ruff_cache
