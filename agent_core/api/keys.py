@@ -7,8 +7,9 @@ from functools import partial
 from agent_core.api.examples import keys as examples
 from agent_core.api.schema.keys import CreateKeyParams, KeyCreated, KeyEntry, KeyList, KeyParams, KeyRevoked
 from agent_core.api.schema.params import NoParams
-from agent_core.auth.api_keys import ApiKey, ApiKeys
+from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
+from agent_core.auth.stored_keys import ApiKey
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
 from agent_core.base.workers import WorkerPool
 from agent_core.rpc.table import Caller, Method

@@ -13,11 +13,14 @@ from agent_core.api.views import view_link_methods
 from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.call_verifier import CallVerifier
 from agent_core.auth.files import CredentialFiles
 from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.links import DownloadLinks
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.login_codes import LoginCodes, LoginDesk
+from agent_core.auth.nonce_file import NonceFile
+from agent_core.auth.nonces import UsedNonces
 from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
@@ -60,6 +63,7 @@ class ClientAccess:
     throttle: FailureThrottle
     places: Places
     logins: LoginDesk
+    signed: CallVerifier
 
     @classmethod
     def load(cls, foundation: Foundation) -> "ClientAccess":
@@ -91,6 +95,8 @@ class ClientAccess:
             lifetime_s=foundation.config.auth.token_lifetime_s,
             clock=clock,
         )
+        nonces = UsedNonces(NonceFile(storage.used_nonces_file, require=require), clock)
+        signed = CallVerifier(keys, nonces, clock, catch_up=files.catch_up)
         return cls(
             tokens,
             authenticator,
@@ -103,6 +109,7 @@ class ClientAccess:
             throttle,
             Places(foundation.config.views),
             logins,
+            signed,
         )
 
 
@@ -128,7 +135,7 @@ def build_server(
         table.add(method)
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)
-    lent.open(SessionLender(sessions, access.own))
+    lent.open(SessionLender(sessions, access.own, access.signed))
     meter = ViewMeter()
     meter.add_metrics(foundation.metrics, access.places)
     foundation.reloads.on_change("views", lambda config: access.places.configure(config.views))

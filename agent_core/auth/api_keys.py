@@ -1,9 +1,6 @@
-"""API keys: random strings that identify a user; only their hashes are stored."""
+"""API keys in the state folder, and the keys that sign calls through a broker."""
 
-import hashlib
-import re
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,44 +10,26 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from agent_core.auth.roles import Principal, Role
+from agent_core.auth.stored_keys import ApiKey, KeyKind, KnownKeys, key_digest, key_form
 from agent_core.auth.stored_view import CredentialFile, StoredView, no_check, parsed
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound
-from agent_core.base.moments import UtcMoment
+from agent_core.base.errors import AuthenticationFailed, InvalidParams, InvalidState, NotFound
 
-__all__ = ("API_KEY_PREFIX", "ApiKey", "ApiKeys")
-
-API_KEY_PREFIX = "ck_"
+__all__ = ("ApiKeys", "NewKey")
 
 #: Name of the file's content in messages.
 _KEYS = "API keys"
-#: Hex digits of an id; two of a million keys share one with a probability of 1 in 30 million.
-_ID_CHARS = 16
-#: 32 random bytes in URL-safe base64.
-_FORM = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
-class ApiKey(BaseModel):
-    """Stored form of a key. A plain `sha256` suffices as the hash: the key has 256 random bits."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """Wanted key. `text` is an existing key of kind `mqtt`, such as one derived from that of a fleet; None for a new one."""
 
     user_id: str
     role: Role
-    sha256: str
-    created_at: UtcMoment
-    expires_at: UtcMoment | None = None
-
-    @property
-    def id(self) -> str:
-        """The key's public name: a part of its hash, which reveals nothing of the key."""
-        return self.sha256[:_ID_CHARS]
-
-    @property
-    def credential(self) -> str:
-        """`Principal.credential` of this key; a key with another role or end is another credential."""
-        end = "" if self.expires_at is None else self.expires_at.isoformat()
-        return f"key:{self.id}.{self.role}.{end}"
+    kind: KeyKind = KeyKind.API
+    expires_at: datetime | None = None
+    text: str | None = field(default=None, repr=False)
 
 
 class _File(BaseModel):
@@ -60,21 +39,7 @@ class _File(BaseModel):
     keys: tuple[ApiKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Keys for quick checks: thousands of connections may have to be checked after a change."""
-
-    keys: tuple[ApiKey, ...] = ()
-    by_hash: Mapping[str, ApiKey] = field(default_factory=dict)
-    credentials: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, keys: tuple[ApiKey, ...]) -> "_Known":
-        by_hash = {each.sha256: each for each in reversed(keys)}  # of two with one hash the first counts
-        return cls(keys, by_hash, frozenset(each.credential for each in keys))
-
-
-class ApiKeys(CredentialFile[_Known]):
+class ApiKeys(CredentialFile[KnownKeys]):
     """Keys in one file, read again when it has changed, so that revoking one needs no restart.
 
     Credentials are judged by what `refresh` has read last, without the disk.
@@ -87,45 +52,62 @@ class ApiKeys(CredentialFile[_Known]):
         super().__init__(
             StoredView(
                 path,
-                lambda content: _Known.of(parsed(_File, content, path.name).keys),
-                missing=_Known(),
-                unusable=_Known(),
+                lambda content: KnownKeys.of(parsed(_File, content, path.name).keys),
+                missing=KnownKeys(),
+                unusable=KnownKeys(),
                 consequence="no API key is valid",
                 require=require,
             )
         )
 
     def create(self, user_id: str, role: Role, *, expires_at: datetime | None = None) -> str:
-        """Create a key for `user_id` and return it, which is possible only once. Blocks on the disk.
+        """Create a key of kind `api` as `add` does, and return its text."""
+        return self.add(NewKey(user_id, role, expires_at=expires_at))[0]
+
+    def add(self, wanted: NewKey) -> tuple[str, ApiKey]:
+        """Store a key; return its text, which of kind `api` is possible only once, and its stored form. Blocks on the disk.
 
         Raises:
-            InvalidState: `user_id` already has a key.
+            InvalidParams: `wanted.text` is not the text of a key of kind `mqtt`.
+            InvalidState: the user already has a key of this kind, or the key is another user's.
             StateCorrupt: the file is not a file of API keys; it is left unchanged.
             StorageFailed: the file could not be read or written.
         """
-        key = API_KEY_PREFIX + secrets.token_urlsafe(32)
+        key, kind = wanted.kind.new() if wanted.text is None else _usable(wanted), wanted.kind
         stored = ApiKey(
-            user_id=user_id,
-            role=role,
-            sha256=_hash(key),
+            user_id=wanted.user_id,
+            role=wanted.role,
+            sha256=key_digest(key),
             created_at=self._clock.now(),
-            expires_at=expires_at,
+            expires_at=wanted.expires_at,
+            kind=kind,
+            secret=key if kind is KeyKind.MQTT else None,
         )
         with self._changing() as keys:
-            if any(each.user_id == user_id for each in keys):
-                raise InvalidState(
-                    "This user already has an API key.",
-                    state="exists",
-                    allowed_states=("absent",),
-                    suggestion="Revoke that key first, or choose another user's name.",
+            if any(each.user_id == stored.user_id and each.kind is kind for each in keys):
+                raise _exists(
+                    f"This user already has {_KINDS[kind]}.",
+                    "Revoke that key first, or choose another user's name.",
+                )
+            if any(each.id == stored.id for each in keys):
+                raise _exists(
+                    "This key is already there, for another user.", "Give each user a key of their own."
                 )
             self._store((*keys, stored))
-        return key
+        return key, stored
 
-    def revoke(self, user_id: str) -> None:
-        """Delete the key of `user_id`. Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
+    def revoke(self, user_id: str, kind: KeyKind | None = None) -> ApiKey:
+        """Delete the key of `user_id` and return it; None as the kind is for a user with one key. Blocks on the disk.
+
+        Raises:
+            NotFound: the user has no such key.
+            InvalidState: the user has keys of both kinds, and `kind` is None.
+            StateCorrupt, StorageFailed: as for `add`.
+        """
         with self._changing() as keys:
-            self._replace(keys, _of_user(keys, user_id), ())
+            found = _of_user(keys, user_id, kind)
+            self._replace(keys, found, ())
+        return found
 
     def revoke_id(self, key_id: str) -> ApiKey:
         """Delete a key by its id and return it. Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
@@ -136,15 +118,17 @@ class ApiKeys(CredentialFile[_Known]):
             self._replace(keys, found, ())
         return found
 
-    def change_role(self, user_id: str, role: Role) -> None:
-        """Give the key of `user_id` another role; its connections end. Blocks on the disk.
+    def change_role(self, user_id: str, role: Role, kind: KeyKind | None = None) -> ApiKey:
+        """Give the key of `user_id` another role and return it; its connections end. Blocks on the disk.
 
         Raises:
-            NotFound, StateCorrupt, StorageFailed: as for `revoke`.
+            NotFound, InvalidState, StateCorrupt, StorageFailed: as for `revoke`.
         """
         with self._changing() as keys:
-            old = _of_user(keys, user_id)
-            self._replace(keys, old, (old.model_copy(update={"role": role}),))
+            old = _of_user(keys, user_id, kind)
+            new = old.model_copy(update={"role": role})
+            self._replace(keys, old, (new,))
+        return new
 
     def _replace(self, keys: tuple[ApiKey, ...], old: ApiKey, new: tuple[ApiKey, ...]) -> None:
         at = keys.index(old)
@@ -166,12 +150,18 @@ class ApiKeys(CredentialFile[_Known]):
 
     def verify(self, key: str) -> Principal:
         """Return the user of `key`. Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
-        found = self._view.value.by_hash.get(_hash(key)) if _FORM.fullmatch(key) else None
+        found = (
+            self._view.value.by_hash.get(key_digest(key)) if key_form(KeyKind.API).fullmatch(key) else None
+        )
         if found is None:
             raise AuthenticationFailed("This API key is unknown.", reason="api_key_invalid")
         if found.expires_at is not None and found.expires_at <= self._clock.now():
             raise AuthenticationFailed("This API key has expired.", reason="api_key_expired")
         return Principal(found.user_id, found.role, found.expires_at, found.credential)
+
+    def signing(self, key_id: str) -> ApiKey | None:
+        """Return the key of kind `mqtt` with this id, by what `refresh` has read last; None without one. Ignores its end."""
+        return self._view.value.signing.get(key_id)
 
     def stored(self) -> tuple[ApiKey, ...]:
         """Read the stored keys. Unlike `refresh`, this raises if the file is unreadable. Blocks on the disk.
@@ -188,12 +178,36 @@ class ApiKeys(CredentialFile[_Known]):
         self._view.replace(_File(keys=keys).model_dump_json(indent=2).encode() + b"\n", _KEYS)
 
 
-def _of_user(keys: tuple[ApiKey, ...], user_id: str) -> ApiKey:
-    found = next((each for each in keys if each.user_id == user_id), None)
-    if found is None:
-        raise NotFound("This user has no API key.", resource="api_key", id=user_id)
-    return found
+_KINDS = {KeyKind.API: "an API key", KeyKind.MQTT: "a key for signed calls"}
 
 
-def _hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def _usable(wanted: NewKey) -> str:
+    """Return the text of an existing key. Raises InvalidParams if it is none."""
+    text = wanted.text or ""
+    if wanted.kind is not KeyKind.MQTT or not key_form(wanted.kind).fullmatch(text):
+        raise InvalidParams(
+            "The given text is not a key for signed calls.",
+            param="key",
+            rule=f"{KeyKind.MQTT.prefix} and 43 characters of URL-safe base64, for a key of kind mqtt",
+            suggestion="Take the text as `camera-agent key create --kind mqtt` has printed it.",
+        )
+    return text
+
+
+def _exists(details: str, suggestion: str) -> InvalidState:
+    return InvalidState(details, state="exists", allowed_states=("absent",), suggestion=suggestion)
+
+
+def _of_user(keys: tuple[ApiKey, ...], user_id: str, kind: KeyKind | None) -> ApiKey:
+    found = [each for each in keys if each.user_id == user_id and kind in (None, each.kind)]
+    if not found:
+        missing = "API key" if kind is None else _KINDS[kind].partition(" ")[2]
+        raise NotFound(f"This user has no {missing}.", resource="api_key", id=user_id)
+    if len(found) > 1:
+        raise InvalidState(
+            "This user has keys of both kinds.",
+            state="ambiguous",
+            allowed_states=("one_key",),
+            suggestion="Name the kind: api or mqtt.",
+        )
+    return found[0]

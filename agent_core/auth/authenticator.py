@@ -1,9 +1,10 @@
 from collections.abc import Awaitable, Callable
 
-from agent_core.auth.api_keys import API_KEY_PREFIX, ApiKeys
+from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.limits import FailureThrottle
 from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.roles import Principal, Role
+from agent_core.auth.stored_keys import API_KEY_PREFIX, MQTT_KEY_PREFIX
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.errors import AuthenticationFailed
 
@@ -73,4 +74,10 @@ class Authenticator:
             raise AuthenticationFailed("The credentials are empty.", reason="missing_credentials")
         if credentials.startswith(API_KEY_PREFIX):
             return self._keys.verify(credentials)
+        if credentials.startswith(MQTT_KEY_PREFIX):
+            raise AuthenticationFailed(
+                "This is a key for signed calls, which is never sent.",
+                reason="wrong_key_kind",
+                suggestion="Use a token or an API key; revoke this key, which others may have read.",
+            )
         return self._tokens.verify(credentials)

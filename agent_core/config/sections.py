@@ -169,8 +169,13 @@ class StorageConfig(_Section):
 
     @property
     def api_keys_file(self) -> Path:
-        """Hashes of the API keys, with the role of each."""
+        """Hashes of the API keys, with the role of each, and the keys that sign calls."""
         return self.state_dir / "api-keys.json"
+
+    @property
+    def used_nonces_file(self) -> Path:
+        """Nonces of the signed calls that have not ended."""
+        return self.state_dir / "used-nonces"
 
     @property
     def revoked_tokens_file(self) -> Path:

@@ -91,12 +91,15 @@ from agent_core.plugin.context import (
 )
 from agent_core.plugin.device_states import device_state
 from agent_core.plugin.sessions import (
+    CallRefused,
     CallSigner,
     ClientSessions,
     ClientStream,
     PrincipalSource,
     SignedCall,
     VerifiedCall,
+    call_signature,
+    reply_signature,
 )
 from agent_core.plugin.spec import MARKER, hookimpl
 from agent_core.plugin.web import WebFiles, WebPart, WebRoutes, WebUser
@@ -112,6 +115,7 @@ __all__ = (
     "AgentContext",
     "AgentError",
     "AuthenticationFailed",
+    "CallRefused",
     "CallSigner",
     "Camera",
     "CameraDirectory",
@@ -191,8 +195,10 @@ __all__ = (
     "WebRoutes",
     "WebUser",
     "WorkerPool",
+    "call_signature",
     "device_state",
     "first_of",
     "hookimpl",
     "kept_after",
+    "reply_signature",
 )

@@ -6,9 +6,20 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from agent_core.auth.signed_calls import CallRefused, CallSigner, SignedCall, call_signature, reply_signature
 from agent_core.base.errors import AgentError
 
-__all__ = ("CallSigner", "ClientSessions", "ClientStream", "PrincipalSource", "SignedCall", "VerifiedCall")
+__all__ = (
+    "CallRefused",
+    "CallSigner",
+    "ClientSessions",
+    "ClientStream",
+    "PrincipalSource",
+    "SignedCall",
+    "VerifiedCall",
+    "call_signature",
+    "reply_signature",
+)
 
 
 class ClientStream(Protocol):
@@ -49,42 +60,6 @@ class PrincipalSource(Protocol):
 
     @property
     def credential(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SignedCall:
-    """One JSON-RPC call as it came from a client, with what its signature covers. Nothing in it is checked yet.
-
-    Attributes:
-        agent: id of the agent that the client means, as the plugin knows the agent.
-        client: the client's name for itself; sessions are kept by user and client.
-        key_id: public name of the key that the client says it used.
-        request: the JSON-RPC request, parsed.
-        response_topic: place of the reply.
-        correlation: bytes by which the client knows the reply.
-        issued_at, expires_at: time of issue and end, RFC 3339 in UTC.
-        nonce: random text that no other call of the key has.
-        signature: HMAC-SHA-256 in hex digits; see docs/mqtt-calls.md.
-    """
-
-    agent: str
-    client: str
-    key_id: str
-    request: Mapping[str, JsonValue]
-    response_topic: str
-    correlation: bytes
-    issued_at: str
-    expires_at: str
-    nonce: str
-    signature: str
-
-
-class CallSigner(Protocol):
-    """Signer of replies with the key of one call. New in 1.4."""
-
-    def sign(self, reply: bytes) -> str:
-        """Return the signature of a reply to the call, in hex digits; see docs/mqtt-calls.md."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +111,8 @@ class ClientSessions(Protocol):
             trust_clock: accept calls that change something although the host does not say that its clock is synchronised.
 
         Raises:
-            AuthenticationFailed: `reason` tells which check failed.
-            DependencyFailed: the nonce could not be stored; the call must not run.
+            CallRefused: the call must not run; its `error` has the reason, and its `signer` signs the reply, if there
+                may be one.
             Unsupported: the agent accepts no signed calls.
         """
         ...

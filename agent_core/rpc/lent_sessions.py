@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from pydantic import JsonValue
 
+from agent_core.auth.call_verifier import CallVerifier
 from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.roles import Principal, Role
 from agent_core.base.errors import AgentError, InvalidState, PluginError, Unsupported
@@ -15,15 +15,7 @@ from agent_core.rpc.errors import only_agent_error, wire_error
 from agent_core.rpc.lent_stream import LentStream
 from agent_core.rpc.sessions import Sessions
 
-__all__ = ("CallVerifier", "LentSessions", "PluginSessions", "SessionLender", "refusal")
-
-
-class CallVerifier(Protocol):
-    """Verifier of signed calls."""
-
-    async def verify(self, call: SignedCall, *, agent: str, trust_clock: bool) -> VerifiedCall:
-        """Check a call; see `ClientSessions.verify`."""
-        ...
+__all__ = ("LentSessions", "PluginSessions", "SessionLender", "refusal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +86,18 @@ class PluginSessions:
 
     async def verify(self, call: SignedCall, *, agent: str, trust_clock: bool = False) -> VerifiedCall:
         """Check a signed call; see `ClientSessions.verify`."""
-        verifier = self._require().verifier
-        if verifier is None:
+        lender = self._require()
+        if lender.verifier is None:
             raise Unsupported(
                 "This agent accepts no signed calls.",
                 feature="signed_calls",
                 suggestion="Call over the agent's WebSocket.",
             )
-        return await verifier.verify(call, agent=agent, trust_clock=trust_clock)
+        needs = lender.sessions.role_of(call.request.get("method"))
+        principal, signer = await lender.verifier.verify(
+            call, agent=agent, needs=needs, trust_clock=trust_clock
+        )
+        return VerifiedCall(principal, signer)
 
     def error_reply(self, request: Mapping[str, JsonValue], error: AgentError) -> str:
         """Return the reply to a refused call; see `ClientSessions.error_reply`."""

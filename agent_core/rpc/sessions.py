@@ -5,7 +5,7 @@ A module of its own: the server serves connections by it, and methods count subs
 
 import anyio
 
-from agent_core.auth.roles import Principal
+from agent_core.auth.roles import Principal, Role
 from agent_core.base.metrics import MetricRegistry
 from agent_core.rpc.call_meter import CallMeter
 from agent_core.rpc.journal import EventJournal
@@ -34,6 +34,10 @@ class Sessions:
     def max_message_bytes(self) -> int:
         """Limit of one message of a session that a plugin serves."""
         return self._parts.max_message_bytes
+
+    def role_of(self, method: object) -> Role | None:
+        """Return the role that a method needs; None for a public one, and for all that is none."""
+        return self._parts.table.role_of(method) if isinstance(method, str) else None
 
     def configure(
         self, *, max_calls: int, max_queued_events: int, max_message_bytes: int, event_journal_bytes: int

@@ -192,6 +192,11 @@ class MethodTable:
         method = self._methods.get(name)
         return method is not None and method.role is None
 
+    def role_of(self, name: str) -> Role | None:
+        """Return the role that `name` needs; None for a public or a missing method."""
+        method = self._methods.get(name)
+        return None if method is None else method.role
+
     def is_prompt(self, name: str) -> bool:
         """Return True if a call of `name` is answered without waiting; so is that of a missing method."""
         method = self._methods.get(name)

@@ -19,7 +19,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, AuthenticationFailed
 from agent_core.base.events import EventBus, Stamp
 from agent_core.base.models import CameraId
-from agent_core.plugin.sessions import ClientStream, PrincipalSource, SignedCall, VerifiedCall
+from agent_core.plugin.sessions import CallRefused, ClientStream, PrincipalSource, SignedCall, VerifiedCall
 from agent_core.rpc.feed import EventSource
 from agent_core.rpc.journal import EventJournal
 from agent_core.rpc.lent_sessions import LentSessions, SessionLender
@@ -111,11 +111,11 @@ class FakeSessions:
         """Accept the calls of `keys` that are for `agent`; checks no signature, time or nonce."""
         self.signed.append(call)
         if self.refusal is not None:
-            raise self.refusal
+            raise CallRefused(self.refusal, _FakeSigner(call))
         if call.agent != agent:
-            raise AuthenticationFailed("The call is for another agent.", reason="foreign_agent")
+            raise CallRefused(AuthenticationFailed("The call is for another agent.", reason="foreign_agent"))
         if call.key_id not in self.keys:
-            raise AuthenticationFailed("The key is unknown.", reason="unknown_key")
+            raise CallRefused(AuthenticationFailed("The key is unknown.", reason="signature_invalid"))
         return VerifiedCall(self.keys[call.key_id], _FakeSigner(call))
 
     def error_reply(self, request: Mapping[str, JsonValue], error: AgentError) -> str:

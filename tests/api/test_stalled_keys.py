@@ -7,7 +7,8 @@ import anyio
 import anyio.to_thread
 
 from agent_core.api.keys import key_methods
-from agent_core.auth.api_keys import ApiKey, ApiKeys
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.stored_keys import ApiKey
 from agent_core.base.clock import SystemClock
 from tests.toy_server import Toy
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.auth.api_keys import ApiKey, ApiKeys
+from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.files import CredentialFiles
 from agent_core.auth.limits import FailureThrottle
@@ -20,6 +20,7 @@ from agent_core.auth.own import OwnPrincipals
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret, SecretFile
+from agent_core.auth.stored_keys import ApiKey
 from agent_core.auth.stored_view import no_check
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.auth.view_links import ViewLinks

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agent_core.cli.checks.clock_source import ClockReading, look_at_synchronisation, read_clock
+from agent_core.base.clock_sync import ClockReading, read_clock
+from agent_core.cli.checks.clock_source import look_at_synchronisation
 from agent_core.cli.checks.forecast import look_at_forecast
 from agent_core.cli.checks.media_server import RECOMMENDED, shortcomings
 from agent_core.cli.checks.ports import TcpPort, look_at_foreign_listeners, look_at_free_ports

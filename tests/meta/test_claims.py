@@ -19,9 +19,10 @@ from referencing.jsonschema import DRAFT202012
 from agent_core.api.contract import core_topics
 from agent_core.auth import files as credentials
 from agent_core.auth import limits, revocations, secret, tokens
-from agent_core.auth.api_keys import API_KEY_PREFIX, ApiKeys
+from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.links import DownloadLinks
 from agent_core.auth.roles import Role
+from agent_core.auth.stored_keys import API_KEY_PREFIX
 from agent_core.base import descriptors, processes, small_files
 from agent_core.base.clock import SystemClock
 from agent_core.cli.main import _whole_parser

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 import agent_core
+from agent_core.base.clock_sync import read_clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError
 from agent_core.cli.access import connected
 from agent_core.cli.checks.account import account_of
-from agent_core.cli.checks.clock_source import look_at_synchronisation, read_clock
+from agent_core.cli.checks.clock_source import look_at_synchronisation
 from agent_core.cli.checks.folders import Folder, look_at_folder, look_at_runtime_folder
 from agent_core.cli.checks.forecast import look_at_forecast
 from agent_core.cli.checks.host import (

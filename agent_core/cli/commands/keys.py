@@ -11,7 +11,8 @@ from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.output import iso_time, print_result, table
 
 if TYPE_CHECKING:
-    from agent_core.auth.api_keys import ApiKey, ApiKeys
+    from agent_core.auth.api_keys import ApiKeys
+    from agent_core.auth.stored_keys import ApiKey
 
 __all__ = ("add",)
 

@@ -11,8 +11,8 @@ from functools import partial
 import anyio
 from starlette.requests import Request
 
-from agent_core.auth.api_keys import API_KEY_PREFIX
 from agent_core.auth.live import LiveAccess
+from agent_core.auth.stored_keys import API_KEY_PREFIX
 from agent_core.auth.view_links import ViewLinks
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed

@@ -1,0 +1,167 @@
+"""Used nonces of signed calls, on disk before their calls run, so that no call runs twice, over restarts too."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import anyio
+
+from agent_core.auth.nonce_file import Nonce, NonceFile, NonceRecord, in_ms
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AuthenticationFailed, DependencyFailed, RateLimited
+from agent_core.base.moments import rfc3339
+from agent_core.base.workers import WorkerPool
+
+__all__ = ("MOST_NONCES", "MOST_OF_KEY", "UsedNonces")
+
+#: Most nonces of one key, and of all keys, whose calls have not ended: 66 calls per second of a key, if each may last
+#: for 30 s.
+MOST_OF_KEY, MOST_NONCES = 2000, 20_000
+#: Shortest time between two purges, each of which looks at all nonces.
+_PURGE_MS = 1000
+
+
+@dataclass(eq=False, slots=True)
+class _Batch:
+    """Nonces that are written together; `error` tells why they could not be."""
+
+    nonces: list[Nonce] = field(default_factory=list)
+    is_over: bool = False
+    error: DependencyFailed | None = None
+
+
+class UsedNonces:
+    """Nonces whose calls have not ended, in memory and in a file; for one event loop.
+
+    Each is written and synced before `use` returns; callers that wait at the same time share one write. If it fails,
+    the nonce counts as used all the same, and the call must not run. What has ended is forgotten, and the latest such
+    end is kept: a call that ends before it may have run, and is refused even if the clock was set back.
+
+    Args:
+        file: the file; it is read at the first use.
+        clock: tells which calls have ended.
+        most_of_key, most: limits of what is kept at a time.
+    """
+
+    def __init__(
+        self, file: NonceFile, clock: Clock, *, most_of_key: int = MOST_OF_KEY, most: int = MOST_NONCES
+    ) -> None:
+        self._file = file
+        self._clock = clock
+        self._most_of_key = most_of_key
+        self._most = most
+        self._thread = WorkerPool(1)
+        self._writing = anyio.Lock()
+        self._is_loaded = False
+        #: Ends by digest, by key.
+        self._ends_ms: dict[str, dict[str, int]] = {}
+        self._floor_ms = 0
+        self._next_purge_ms = 0
+        self._batch = _Batch()
+
+    def __len__(self) -> int:
+        return sum(len(each) for each in self._ends_ms.values())
+
+    async def use(self, key_id: str, nonce: str, expires_at: datetime) -> None:
+        """Note the nonce of a call that is about to run. A cancelled caller may have used it up.
+
+        Raises:
+            AuthenticationFailed: `call_repeated`; or `call_expired`: it ends before a call that is forgotten already.
+            RateLimited: too many calls of this key, or of all keys, have not ended.
+            DependencyFailed: the nonce could not be stored.
+        """
+        if not self._is_loaded:
+            await self._load()
+        used = Nonce.of(key_id, nonce, expires_at)
+        self._reserve(used)
+        batch = self._batch
+        batch.nonces.append(used)
+        async with self._writing:
+            if not batch.is_over:
+                await self._write()
+        if batch.error is not None:
+            raise batch.error
+
+    async def _load(self) -> None:
+        """Read the file once. Raises DependencyFailed if that is not possible; the next call tries again."""
+        async with self._writing:
+            if self._is_loaded:
+                return
+            with anyio.CancelScope(shield=True):
+                record = await self._thread.run(self._file.read, self._clock.now())
+            for each in record.nonces:
+                self._ends_ms.setdefault(each.key_id, {})[each.digest] = each.end_ms
+            self._floor_ms, self._is_loaded = record.floor_ms, True
+
+    def _reserve(self, used: Nonce) -> None:
+        """Keep the nonce in memory, without waiting. Raises as `use`."""
+        now_ms = in_ms(self._clock.now())
+        self._purge(now_ms)
+        of_key = self._ends_ms.get(used.key_id, {})
+        if used.digest in of_key:
+            raise AuthenticationFailed(
+                "This call came before.",
+                reason="call_repeated",
+                suggestion="Sign each call anew, with a nonce of its own.",
+            )
+        if used.end_ms <= self._floor_ms:
+            raise self._before_floor()
+        if len(of_key) >= self._most_of_key:
+            raise _full("of this key", list(of_key.values()), now_ms)
+        if len(self) >= self._most:
+            raise _full("of all keys", self._all_ends_ms(), now_ms)
+        self._ends_ms.setdefault(used.key_id, {})[used.digest] = used.end_ms
+
+    def _purge(self, now_ms: int) -> None:
+        """Forget what has ended, and raise the floor."""
+        if self._next_purge_ms - _PURGE_MS <= now_ms < self._next_purge_ms:
+            return
+        self._next_purge_ms = now_ms + _PURGE_MS
+        over = [each for each in self._all_ends_ms() if each <= now_ms]
+        if over:
+            self._floor_ms = max(self._floor_ms, *over)
+            left = {
+                key_id: {digest: end_ms for digest, end_ms in each.items() if end_ms > now_ms}
+                for key_id, each in self._ends_ms.items()
+            }
+            self._ends_ms = {key_id: each for key_id, each in left.items() if each}
+
+    def _all_ends_ms(self) -> list[int]:
+        return [end_ms for each in self._ends_ms.values() for end_ms in each.values()]
+
+    async def _write(self) -> None:
+        """Store the batch that has gathered; later callers gather the next one. Not cancelled halfway."""
+        batch, self._batch = self._batch, _Batch()
+        with anyio.CancelScope(shield=True):
+            try:
+                appended = self._thread.run(lambda: self._file.append(batch.nonces, needed=len(self)))
+                if not await appended:
+                    await self._thread.run(self._file.replace, self._record())
+            except DependencyFailed as error:
+                batch.error = error
+            finally:
+                batch.is_over = True
+
+    def _record(self) -> NonceRecord:
+        nonces = [
+            Nonce(key_id, digest, end_ms)
+            for key_id, each in self._ends_ms.items()
+            for digest, end_ms in each.items()
+        ]
+        return NonceRecord(nonces, self._floor_ms)
+
+    def _before_floor(self) -> AuthenticationFailed:
+        floor = rfc3339(datetime.fromtimestamp(self._floor_ms / 1000, UTC))
+        return AuthenticationFailed(
+            f"The call ends before {floor}, and calls that ended until then may have run already.",
+            reason="call_expired",
+            suggestion="Sign the call anew. If the clock of the agent's host was set back from a wrong time that lies ahead, "
+            "delete used-nonces in the agent's state folder and restart the agent.",
+        )
+
+
+def _full(whose: str, ends_ms: "list[int]", now_ms: int) -> RateLimited:
+    return RateLimited(
+        f"Too many calls {whose} have not ended yet.",
+        retry_after_ms=max(1, min(ends_ms) - now_ms),
+        reason="too_many_calls",
+    )
