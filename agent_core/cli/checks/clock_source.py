@@ -1,4 +1,4 @@
-"""Check that this host's clock is synchronised."""
+"""Check that this host's clock is synchronised. A module of its own, as the other checks of `doctor` are."""
 
 from agent_core.base.clock_sync import ClockReading
 from agent_core.plugin import Finding, FindingStatus
