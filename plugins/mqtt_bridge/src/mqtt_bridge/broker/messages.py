@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 __all__ = ("Incoming", "Outgoing", "Subscription")
-
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Outgoing:
     qos: int = 1
     retain: bool = False
     content_type: str = ""
-    properties: Mapping[str, str] = field(default=_NONE)
+    properties: Mapping[str, str] = field(default_factory=dict)
     expiry_s: int | None = None
     correlation: bytes | None = None
     response_topic: str = ""

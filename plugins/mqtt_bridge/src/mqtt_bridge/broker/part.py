@@ -5,7 +5,11 @@ from typing import Protocol
 
 from mqtt_bridge.broker.messages import Incoming, Outgoing, Subscription
 
-__all__ = ("BrokerPart", "BrokerPublisher")
+__all__ = ("BrokerLost", "BrokerPart", "BrokerPublisher")
+
+
+class BrokerLost(Exception):
+    """Connection to the broker that has ended."""
 
 
 class BrokerPublisher(Protocol):
@@ -14,8 +18,8 @@ class BrokerPublisher(Protocol):
     async def publish(self, message: Outgoing) -> None:
         """Publish, and return when the broker has it (QoS 1) or the socket took it (QoS 0).
 
-        Waits while too much is on its way, so a slow broker slows its callers. A message larger than the broker accepts
-        is dropped, told in the log once for each topic, and counted.
+        Waits while too much is on its way, so a slow broker slows its callers. A message that is larger than the broker
+        accepts, or that the broker refuses, is dropped, told in the log once for each topic, and counted.
 
         Raises:
             BrokerLost: the connection ended; for QoS 1 it is then unknown if the broker has the message.
@@ -28,7 +32,7 @@ class BrokerPart(Protocol):
 
     @property
     def subscriptions(self) -> Sequence[Subscription]:
-        """What to subscribe to at each connection, before `online`."""
+        """Subscriptions to make at each connection, before `online`."""
         ...
 
     async def online(self, broker: BrokerPublisher) -> None:

@@ -1,0 +1,199 @@
+"""Connection to the broker: made again as often as it ends."""
+
+import logging
+from collections.abc import Sequence
+
+import anyio
+
+from agent_core.plugin import Clock, DependencyFailed, WorkerPool
+from mqtt_bridge.broker.address import BrokerAddress
+from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ClientOptions, ConnectionRefused
+from mqtt_bridge.broker.credentials import Credentials, read_credentials
+from mqtt_bridge.broker.dialler import Dialler
+from mqtt_bridge.broker.filters import matches
+from mqtt_bridge.broker.messages import Incoming, Outgoing
+from mqtt_bridge.broker.outages import Outages
+from mqtt_bridge.broker.part import BrokerLost, BrokerPart
+from mqtt_bridge.broker.publisher import DroppedTopics, LivePublisher
+from mqtt_bridge.broker.reasons import BrokerProblem, refused_topic
+from mqtt_bridge.broker.status import BrokerStatus
+from mqtt_bridge.settings import MqttBridgeSettings
+from mqtt_bridge.topics import AgentTopics
+
+__all__ = ("BrokerConnection",)
+
+#: Limit of the farewell at the agent's end.
+_FAREWELL_S = 2.0
+
+_log = logging.getLogger("camera_agent.mqtt_bridge")
+
+
+class BrokerConnection:
+    """Owner of the connection and of what the parts do with it.
+
+    Args:
+        settings: the plugin's settings, with an address.
+        topics: the agent's topics; the agent's id is also its client identifier.
+        parts: parts of the bridge, in the order in which they begin.
+        clock: clock of the pauses.
+        status: state to keep.
+    """
+
+    def __init__(
+        self,
+        settings: MqttBridgeSettings,
+        topics: AgentTopics,
+        parts: Sequence[BrokerPart],
+        *,
+        clock: Clock,
+        status: BrokerStatus,
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._parts = tuple(parts)
+        self._clock = clock
+        self._status = status
+        self._files = WorkerPool(1)
+        self._dialler = Dialler()
+        self._outages = Outages()
+        self._dropped = DroppedTopics()
+        self._offline = Outgoing(topics.status, b"offline", retain=True)
+        self._faulty: set[int] = set()
+
+    async def run(self) -> None:
+        """Connect again and again until cancelled."""
+        address = self._settings.address
+        if address is None:
+            return
+        while True:
+            lasted_s, problem = await self._once(address)
+            self._ended(address, problem, lasted_s)
+            await self._clock.sleep(self._outages.pause_s(problem))
+
+    async def _once(self, address: BrokerAddress) -> tuple[float, BrokerProblem]:
+        """Try to connect, and serve the connection to its end. Returns its length, and why it ended."""
+        began_s: float | None = None
+        try:
+            credentials = await self._files.run_abandonable(read_credentials, self._settings)
+            client = await self._dial(address, credentials)
+            try:
+                limits = await self._introduce(client, address)
+                began_s = self._clock.monotonic_s()
+                self._connected(address)
+                problem = await self._serve(client, limits)
+            finally:
+                client.close()
+        except ConnectionRefused as refusal:
+            problem = refusal.problem
+            self._adapt(problem)
+        except DependencyFailed as error:
+            problem = BrokerProblem(error.reason, error.details, error.suggestion)
+        return 0.0 if began_s is None else self._clock.monotonic_s() - began_s, problem
+
+    async def _dial(self, address: BrokerAddress, credentials: Credentials) -> BrokerClient:
+        settings = self._settings
+        raw = None
+        with anyio.move_on_after(settings.connect_timeout_s):
+            raw = await self._dialler.open(address, credentials.tls, settings.tls.server_name)
+        if raw is None:
+            raise ConnectionRefused(_unanswered(address, "does not answer"))
+        options = ClientOptions(
+            self._topics.agent,
+            settings.keep_alive_s,
+            settings.max_packet_bytes,
+            self._offline,
+            settings.user,
+            credentials.password,
+        )
+        return BrokerClient(raw, options, self._received)
+
+    async def _introduce(self, client: BrokerClient, address: BrokerAddress) -> BrokerLimits:
+        with anyio.move_on_after(self._settings.connect_timeout_s):
+            return await client.open()
+        raise ConnectionRefused(
+            _unanswered(address, "accepts the connection, and does not answer the agent's CONNECT")
+        )
+
+    async def _serve(self, client: BrokerClient, limits: BrokerLimits) -> BrokerProblem:
+        publisher = LivePublisher(client, limits, status=self._status, dropped=self._dropped)
+        problem: BrokerProblem | None = None
+        try:
+            async with anyio.create_task_group() as work:
+                work.start_soon(self._work, client, publisher)
+                problem = await client.run()
+                publisher.close()
+                work.cancel_scope.cancel()
+        finally:
+            self._status.is_connected = False
+            if problem is None:
+                with anyio.move_on_after(_FAREWELL_S, shield=True):
+                    await self._leave(client, publisher)
+            publisher.close()
+        assert problem is not None  # noqa: S101 - else the scope above was cancelled
+        return problem
+
+    async def _leave(self, client: BrokerClient, publisher: LivePublisher) -> None:
+        try:
+            await publisher.publish(self._offline)
+        except BrokerLost:
+            return
+        await client.leave()
+
+    async def _work(self, client: BrokerClient, publisher: LivePublisher) -> None:
+        """Subscribe for all parts, then let each use the connection."""
+        filters = dict.fromkeys(each.filter for part in self._parts for each in part.subscriptions)
+        for refused, code in (await client.subscribe_all(filters)).items():
+            if code >= 0x80:
+                self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")
+        async with anyio.create_task_group() as work:
+            for part in self._parts:
+                work.start_soon(_use, part, publisher)
+
+    def _received(self, message: Incoming) -> None:
+        for index, part in enumerate(self._parts):
+            if any(matches(each.filter, message.topic) for each in part.subscriptions):
+                try:
+                    part.received(message)
+                except Exception:  # noqa: BLE001 - logged once: a message could be sent again and again
+                    if index not in self._faulty:
+                        self._faulty.add(index)
+                        _log.exception("A part of the MQTT bridge failed at a message")
+
+    def _connected(self, address: BrokerAddress) -> None:
+        self._status.is_connected, self._status.problem = True, None
+        self._status.connections += 1
+        if self._outages.connected() or self._status.connections == 1:
+            _log.info("Connected to the MQTT broker %s as %s", address, self._topics.agent)
+
+    def _ended(self, address: BrokerAddress, problem: BrokerProblem, lasted_s: float) -> None:
+        self._status.problem = problem
+        if self._outages.ended(problem, lasted_s):
+            _log.warning(
+                "%s %s The agent goes on without the broker, and tries again.",
+                problem.details,
+                problem.suggestion,
+                extra={"fields": {"reason": problem.reason, "broker": str(address)}},
+            )
+
+    def _adapt(self, problem: BrokerProblem) -> None:
+        """Leave out of the last will what the broker has refused it for."""
+        will = self._offline
+        if problem.code == 0x9B:
+            self._offline = Outgoing(will.topic, will.payload, qos=0, retain=will.retain)
+        elif problem.code == 0x9A:
+            self._offline = Outgoing(will.topic, will.payload, qos=will.qos)
+
+
+async def _use(part: BrokerPart, publisher: LivePublisher) -> None:
+    try:
+        await part.online(publisher)
+    except* BrokerLost:
+        pass  # the connection's own task ends the others
+
+
+def _unanswered(address: BrokerAddress, what: str) -> BrokerProblem:
+    return BrokerProblem(
+        "mqtt_timeout",
+        f"The MQTT broker {address} {what} in time.",
+        "Check the network, and that url in [plugins.mqtt_bridge] is the address of an MQTT broker.",
+    )

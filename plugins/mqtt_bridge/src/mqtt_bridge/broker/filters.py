@@ -1,0 +1,16 @@
+"""Topics that match filters of subscriptions. Apart from the connection, which it has no part in."""
+
+__all__ = ("matches",)
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Return True if a subscription to `topic_filter` covers `topic`; topics of brokers' own, `$...`, never match."""
+    if topic.startswith("$") or not topic:
+        return False
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    for index, each in enumerate(wanted):
+        if each == "#":
+            return True
+        if index >= len(levels) or each not in {"+", levels[index]}:
+            return False
+    return len(levels) == len(wanted)

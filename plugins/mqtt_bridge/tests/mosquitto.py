@@ -1,0 +1,271 @@
+"""Real Mosquitto for tests: on a free port, with users, access lists and TLS, to be killed and started again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiomqtt
+import anyio
+import pytest
+from anyio.abc import Process
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from agent_core.plugin.processes import child
+from agent_core.testing.mediamtx import free_ports
+from agent_core.testing.waiting import eventually
+
+__all__ = ("Certificates", "Mosquitto", "Seen", "find_mosquitto", "running_mosquitto", "watching")
+
+
+def find_mosquitto() -> str | None:
+    """Return the program that `MOSQUITTO_BIN` names, else Debian's, else None."""
+    named = os.environ.get("MOSQUITTO_BIN")
+    return (
+        shutil.which(named) if named else shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Authority, server certificate for `localhost`, and client certificate `agent`, all made for one test."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Certificates":
+        if shutil.which("openssl") is None:
+            pytest.skip("no openssl to make certificates with")
+        folder.mkdir(exist_ok=True)
+        made = cls(folder)
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+        _openssl(
+            "req", "-x509", *key, "-subj", "/CN=test authority", "-keyout", folder / "ca.key", "-out", made.ca
+        )
+        for name in ("localhost", "agent"):
+            request, extra = folder / f"{name}.csr", folder / f"{name}.ext"
+            extra.write_text(f"subjectAltName=DNS:{name}\n")
+            _openssl(
+                "req", *key[:-2], "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", request
+            )
+            authority = ("-CA", made.ca, "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2")
+            _openssl(
+                "x509", "-req", "-in", request, *authority, "-extfile", extra, "-out", folder / f"{name}.pem"
+            )
+            (folder / f"{name}.key").chmod(0o600)
+        return made
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "ca.pem"
+
+    @property
+    def client(self) -> tuple[Path, Path]:
+        """Certificate and key of the client."""
+        return self.folder / "agent.pem", self.folder / "agent.key"
+
+
+def _openssl(*words: str | Path) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+@dataclass
+class Mosquitto:
+    """Broker on one port of the loopback address, which may be killed and started again.
+
+    Attributes:
+        folder: its configuration, log and retained messages.
+        port: its port, the same after each start.
+        lines: further lines of its configuration.
+        host: address that it listens on.
+        launcher: words before the command, such as those that enter a network namespace.
+    """
+
+    folder: Path
+    port: int
+    lines: Sequence[str] = ()
+    host: str = "127.0.0.1"
+    launcher: Sequence[str] = ()
+    process: Process | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"mqtt://{host}:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "mosquitto.log").read_text()
+
+    async def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it listens."""
+        program = find_mosquitto()
+        assert program is not None
+        config = self.folder / "mosquitto.conf"
+        listener = (
+            ()
+            if any(each.startswith("listener") for each in self.lines)
+            else (f"listener {self.port} {self.host}",)
+        )
+        user = ("user root",) if os.geteuid() == 0 else ()
+        rest = ("max_queued_messages 100000", "log_type all", f"log_dest file {self.folder}/mosquitto.log")
+        config.write_text("\n".join((*user, *listener, *rest, *self.lines, "")))
+        words = [*self.launcher, program, "-c", str(config)]
+        self.process = await self._stack.enter_async_context(
+            child(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+        if wait:
+            await eventually(self._listens)
+
+    async def kill(self) -> None:
+        """Kill it, as a power cut does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        await self.stop()
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+        self.process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, such as SIGSTOP for a broker that hangs."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def _listens(self) -> bool:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family) as tried:
+            return tried.connect_ex((self.host, self.port)) == 0
+
+
+@asynccontextmanager
+async def running_mosquitto(
+    folder: Path,
+    *,
+    lines: Sequence[str] = (),
+    users: Mapping[str, str] | None = None,
+    acl: str = "",
+    tls: Certificates | None = None,
+    ask_certificate: bool = False,
+    persistent: bool = False,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+) -> AsyncIterator[Mosquitto]:
+    """Run a broker while the context is open; skips where there is no Mosquitto.
+
+    Args:
+        folder: folder of its own.
+        lines: further lines of its configuration, such as `message_size_limit 1000`.
+        users: names and passwords; None: everyone may connect.
+        acl: content of its access list; empty for none.
+        tls: certificates, for a listener with TLS.
+        ask_certificate: with TLS, refuse clients without a certificate.
+        persistent: keep retained messages over a stop, but not over a kill.
+        host: address to listen on.
+        port: port; default: a free one.
+    """
+    if find_mosquitto() is None:
+        pytest.skip("needs Mosquitto: install Debian's mosquitto, or set MOSQUITTO_BIN")
+    folder.mkdir(exist_ok=True)
+    config = [*lines]
+    if users is None:
+        config += ["allow_anonymous true"]
+    else:
+        _write_passwords(folder / "passwords", users)
+        config += ["allow_anonymous false", f"password_file {folder}/passwords"]
+    if acl:
+        (folder / "acl").write_text(acl)
+        config += [f"acl_file {folder}/acl"]
+    if tls is not None:
+        config += [
+            f"cafile {tls.ca}",
+            f"certfile {tls.folder}/localhost.pem",
+            f"keyfile {tls.folder}/localhost.key",
+        ]
+        config += [f"require_certificate {'true' if ask_certificate else 'false'}"]
+    if persistent:
+        config += [
+            "persistence true",
+            f"persistence_location {folder}/",
+            "autosave_interval 1",
+            "autosave_on_changes true",
+        ]
+    broker = Mosquitto(folder, port or free_ports()[0], tuple(config), host)
+    await broker.start()
+    try:
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def _write_passwords(path: Path, users: Mapping[str, str]) -> None:
+    # Plain text, which the tool then encrypts: no password in a command line.
+    path.write_text("".join(f"{user}:{password}\n" for user, password in users.items()))
+    path.chmod(0o600)
+    subprocess.run(["mosquitto_passwd", "-U", str(path)], check=True, capture_output=True)
+
+
+class Seen:
+    """Messages that a client of the broker has received, in order; and a client to publish with."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self.client = client
+        self.messages: list[aiomqtt.Message] = []
+        self._arrived = anyio.Event()
+
+    def of(self, topic: str) -> list[bytes]:
+        """Return the payloads of one topic."""
+        return [bytes(each.payload) for each in self.messages if each.topic.value == topic]
+
+    def last(self, topic: str) -> bytes | None:
+        """Return the last payload of one topic."""
+        return next(reversed(self.of(topic)), None)
+
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+        """Wait until the messages fulfil a condition.
+
+        Raises:
+            TimeoutError: they did not in time.
+        """
+        with anyio.fail_after(timeout_s):
+            while not condition():
+                await self._arrived.wait()
+
+    async def follow(self) -> None:
+        async for message in self.client.messages:
+            self.messages.append(message)
+            self._arrived.set()
+            self._arrived = anyio.Event()
+
+
+@asynccontextmanager
+async def watching(
+    broker: Mosquitto, *filters: str, user: str | None = None, password: str | None = None
+) -> AsyncIterator[Seen]:
+    """Subscribe as a client of its own, with retained messages as they are, while the context is open."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = 100_000_000
+    async with aiomqtt.Client(
+        broker.host,
+        broker.port,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        username=user,
+        password=password,
+        properties=properties,
+        clean_start=True,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+    ) as client:
+        seen = Seen(client)
+        for each in filters:
+            await client.subscribe(each, qos=1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(seen.follow)
+            yield seen
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,55 @@
+"""Connection at a real Mosquitto."""
+
+from pathlib import Path
+
+from mqtt_bridge.broker.messages import Outgoing
+
+from .bridges import ScriptedPart, running_bridge, with_parts
+from .mosquitto import running_mosquitto, watching
+
+
+async def test_retained_state_then_birth_then_changes_then_a_farewell(tmp_path: Path) -> None:
+    part = ScriptedPart()
+    async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, "camera-agent/#") as seen:
+        async with running_bridge(tmp_path / "state", url=broker.url, parts=with_parts(part)) as running:
+            retained, topics = running.bridge.retained, running.bridge.topics
+            retained.set(topics.agent_state, Outgoing(topics.agent_state, b"1"))
+            await seen.until(lambda: seen.last(topics.status) == b"online")
+            assert [each.topic.value for each in seen.messages] == [topics.agent_state, topics.status]
+            assert running.bridge.status.is_connected
+            retained.set(topics.camera("camera1"), Outgoing("", b"there"))
+            await seen.until(lambda: seen.last(topics.camera("camera1")) == b"there")
+            retained.clear(topics.camera("camera1"))
+            await seen.until(lambda: seen.last(topics.camera("camera1")) == b"")
+        await seen.until(lambda: seen.last(topics.status) == b"offline")
+        async with watching(broker, "camera-agent/#") as later:
+            await later.until(lambda: len(later.messages) >= 2)
+            kept = {each.topic.value: (each.payload, each.retain) for each in later.messages}
+    assert kept == {topics.status: (b"offline", True), topics.agent_state: (b"1", True)}
+
+
+async def test_messages_arrive_with_their_properties(tmp_path: Path) -> None:
+    part = ScriptedPart("camera-agent/box/call")
+    async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, "answers/#") as seen:
+        async with running_bridge(tmp_path / "state", url=broker.url, parts=with_parts(part)):
+            connection = await part.wait_online()
+            question = Outgoing(
+                "answers/1",
+                b"{}",
+                content_type="application/json",
+                properties={"one": "1", "two": "zwei, ü"},
+                expiry_s=5,
+                correlation=b"\x00\xff",
+                response_topic="camera-agent/replies/me",
+            )
+            await connection.publish(question)
+            await seen.until(lambda: len(seen.messages) == 1)
+            received = seen.messages[0].properties
+            await seen.client.publish("camera-agent/box/call", b"back", qos=1, properties=received)
+            (message,) = await part.wait_messages(1)
+    assert message.payload == b"back"
+    assert not message.retained
+    assert message.properties == {"one": "1", "two": "zwei, ü"}
+    assert message.correlation == b"\x00\xff"
+    assert message.response_topic == "camera-agent/replies/me"
+    assert message.content_type == "application/json"
