@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from agent_core.api.cameras import camera_event_form, camera_methods
 from agent_core.api.configuration import configuration_methods
 from agent_core.api.controls import control_methods, controls_event_form
+from agent_core.api.pictures import picture_methods
 from agent_core.api.placeholders import placeholders
 from agent_core.api.recordings import recording_event_form, recording_methods, recording_update_form
 from agent_core.api.schema.cameras import CameraEventForm
@@ -62,6 +63,7 @@ def core_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
         *camera_methods(controller),
         *control_methods(controller),
         *snapshots,
+        *picture_methods(controller),
         *system,
         take_snapshot,
         get_status,

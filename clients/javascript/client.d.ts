@@ -208,6 +208,26 @@ export interface Methods {
     };
     result: Deleted;
   };
+  get_picture: {
+    params: {
+      /** id of a camera, such as camera0 */
+      device: string;
+      format?: PictureFormat;
+      /** JPEG quality; by default the camera's JPEG is kept unchanged */
+      quality?: number;
+      /** pixels; width or height alone keeps the aspect ratio; pictures are never enlarged */
+      width?: number;
+      /** pixels; width or height alone keeps the aspect ratio; pictures are never enlarged */
+      height?: number;
+      /** largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms */
+      max_age_ms?: number;
+      /** time limit of the call; default: snapshots.deadline_ms */
+      deadline_ms?: number;
+      /** largest picture, before base64; the error for a larger one proposes a width */
+      max_bytes?: number;
+    };
+    result: PictureForm;
+  };
   get_system_status: {
     params: Record<string, never>;
     result: SystemStatusForm;
@@ -786,6 +806,8 @@ export class AgentClient extends Connection {
   getSnapshotInfo(params: Methods["get_snapshot_info"]["params"], options?: CallOptions): Promise<Methods["get_snapshot_info"]["result"]>;
   /** Delete a stored snapshot. Role: admin. */
   deleteSnapshot(params: Methods["delete_snapshot"]["params"], options?: CallOptions): Promise<Methods["delete_snapshot"]["result"]>;
+  /** Take a picture and return it, without storing it. Role: viewer. */
+  getPicture(params: Methods["get_picture"]["params"], options?: CallOptions): Promise<Methods["get_picture"]["result"]>;
   /** Return the agent's progress at start and its problems. Role: viewer. */
   getSystemStatus(params?: Methods["get_system_status"]["params"], options?: CallOptions): Promise<Methods["get_system_status"]["result"]>;
   /** Return the version, capabilities and plugins of the agent. Role: viewer. */
@@ -1262,6 +1284,27 @@ export interface PathMetricsForm {
   /** repairs of paths that differed from their plan */
   repairs: number;
   paths: Record<string, PathCountersForm>;
+}
+
+/** A picture that was just taken, and is not stored. */
+export interface PictureForm {
+  device: string;
+  content_type: Open<"image/jpeg" | "image/png">;
+  width: number;
+  height: number;
+  /** size of the picture, before base64 */
+  size_bytes: number;
+  /** time to which age_ms refers */
+  timestamp: string;
+  captured_at: string;
+  captured_at_source: Open<CapturedAtSource>;
+  age_ms: number;
+  /** false: the camera had just started and was still adjusting its exposure */
+  settled: boolean;
+  tier_used: number;
+  tier_name: string;
+  /** the picture in base64 */
+  data: string;
 }
 
 export type PictureFormat = "jpg" | "png";

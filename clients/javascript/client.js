@@ -590,6 +590,11 @@ export class AgentClient extends Connection {
     return this.call("delete_snapshot", params, options);
   }
 
+  /** Take a picture and return it, without storing it. */
+  getPicture(params = {}, options = {}) {
+    return this.call("get_picture", params, options);
+  }
+
   /** Return the agent's progress at start and its problems. */
   getSystemStatus(params = {}, options = {}) {
     return this.call("get_system_status", params, options);

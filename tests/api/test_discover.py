@@ -87,6 +87,7 @@ FAILING: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "get_camera_status": [(-32010, {"device": "camera9"})],
     "get_camera_capabilities": [(-32010, {"device": "camera9"})],
     "take_snapshot": [(-32010, {"device": "camera9"}), (-32050, {"device": "camera0", "deadline_ms": 1})],
+    "get_picture": [(-32010, {"device": "camera9"}), (-32050, {"device": "camera0", "deadline_ms": 1})],
     "list_snapshots": [(-32010, {"device": "camera9"})],
     "get_snapshot_info": [(-32010, {"filename": "camera0/none.jpg"})],
     "start_recording": [(-32010, {"device": "camera9"})],

@@ -25,6 +25,7 @@ PERMISSIONS: Mapping[str, Role | None] = {
     "get_camera_status": _V,
     "get_camera_capabilities": _V,
     "take_snapshot": _O,
+    "get_picture": _V,
     "start_recording": _O,
     "stop_recording": _O,
     "list_recordings": _V,

@@ -1,15 +1,18 @@
-"""Examples of the methods about snapshots."""
+"""Examples of the methods about snapshots, and about pictures that are not stored."""
 
 from agent_core.api.examples.story import CAMERA, SNAPSHOT, TAKEN_AT, link
 from agent_core.api.schema.params import Deleted, ListParams, NameParams
+from agent_core.api.schema.pictures import GetPictureParams, PictureForm
 from agent_core.api.schema.snapshots import FileForm, FileList, SnapshotForm, SnapshotInfo, TakeSnapshotParams
 from agent_core.base.models import CapturedAtSource, PictureFormat
 from agent_core.plugin import MethodExample
 
-__all__ = ("delete_snapshot", "get_snapshot_info", "list_snapshots", "take_snapshot")
+__all__ = ("delete_snapshot", "get_picture", "get_snapshot_info", "list_snapshots", "take_snapshot")
 
 _PATH = f"/var/lib/camera-agent/snapshots/{SNAPSHOT}"
 _SIZE_BYTES = 33_404
+#: The beginning of a JPEG stands for the whole.
+_PICTURE = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRof"
 
 
 def take_snapshot() -> MethodExample:
@@ -70,3 +73,22 @@ def get_snapshot_info() -> MethodExample:
 def delete_snapshot() -> MethodExample:
     deleted = Deleted(filename=SNAPSHOT, message="The snapshot was deleted.")
     return MethodExample(NameParams(filename=SNAPSHOT), deleted, after=("take_snapshot",))
+
+
+def get_picture() -> MethodExample:
+    picture = PictureForm(
+        device=CAMERA,
+        content_type="image/jpeg",
+        width=320,
+        height=240,
+        size_bytes=8_412,
+        timestamp=TAKEN_AT,
+        captured_at=TAKEN_AT,
+        captured_at_source=CapturedAtSource.DEVICE,
+        age_ms=35,
+        settled=True,
+        tier_used=0,
+        tier_name="frames",
+        data=_PICTURE,
+    )
+    return MethodExample(GetPictureParams(device=CAMERA, width=320), picture)

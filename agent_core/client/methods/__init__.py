@@ -8,6 +8,7 @@ from agent_core.client.methods.configuration import ConfigurationMethods, SyncCo
 from agent_core.client.methods.controls import ControlsMethods, SyncControlsMethods
 from agent_core.client.methods.keys import KeysMethods, SyncKeysMethods
 from agent_core.client.methods.metrics import MetricsMethods, SyncMetricsMethods
+from agent_core.client.methods.pictures import PicturesMethods, SyncPicturesMethods
 from agent_core.client.methods.recordings import RecordingsMethods, SyncRecordingsMethods
 from agent_core.client.methods.session import SessionMethods, SyncSessionMethods
 from agent_core.client.methods.snapshots import SnapshotsMethods, SyncSnapshotsMethods
@@ -26,6 +27,7 @@ READS = frozenset(
         "get_camera_status",
         "get_external_streams",
         "get_metrics",
+        "get_picture",
         "get_recording_info",
         "get_server_info",
         "get_snapshot_info",
@@ -54,6 +56,7 @@ class AgentMethods(
     ControlsMethods,
     KeysMethods,
     MetricsMethods,
+    PicturesMethods,
     RecordingsMethods,
     SessionMethods,
     SnapshotsMethods,
@@ -71,6 +74,7 @@ class SyncAgentMethods(
     SyncControlsMethods,
     SyncKeysMethods,
     SyncMetricsMethods,
+    SyncPicturesMethods,
     SyncRecordingsMethods,
     SyncSessionMethods,
     SyncSnapshotsMethods,

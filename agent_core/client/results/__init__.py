@@ -33,6 +33,7 @@ from agent_core.client.results.metrics import (
     SystemMetricsForm,
     TierMetricsForm,
 )
+from agent_core.client.results.pictures import PictureForm
 from agent_core.client.results.recordings import (
     RecordingFile,
     RecordingFileList,
@@ -126,6 +127,7 @@ __all__ = (
     "PathCountersForm",
     "PathForm",
     "PathMetricsForm",
+    "PictureForm",
     "PictureFormat",
     "PluginForm",
     "PolicyType",
