@@ -28,7 +28,7 @@ class DescribedAgent:
 
     name: str
     version: str
-    tiers: Sequence[str]
+    tiers: tuple[str, ...]
 
 
 class Descriptions:
