@@ -9,6 +9,7 @@ import pytest
 
 from agent_core.testing import SimulatedClock
 from mqtt_bridge.broker.messages import Incoming, Outgoing
+from mqtt_bridge.broker.retained import RetainedTopics
 from mqtt_bridge.home_assistant.descriptions import Descriptions
 from mqtt_bridge.home_assistant.hub import HomeAssistantHub
 
@@ -140,3 +141,35 @@ def test_starts_are_told_at_the_default_topic_with_another_prefix_too(kept: Kept
     hub = hub_of(kept, SimulatedClock(), prefix="hub")
     assert [each.filter for each in hub.subscriptions] == ["homeassistant/status", "hub/status"]
     assert len(hub_of(kept, SimulatedClock()).subscriptions) == 1
+
+
+class Broker:
+    """Broker that takes everything at once."""
+
+    packet_bytes = 100_000
+
+    def __init__(self) -> None:
+        self.published: list[Outgoing] = []
+
+    async def publish(self, message: Outgoing) -> None:
+        self.published.append(message)
+
+
+async def test_repeated_topics_are_published_again_as_they_are(kept: Kept) -> None:
+    clock, broker = SimulatedClock(), Broker()
+    birth = Outgoing("birth", b"online", retain=True)
+    retained = RetainedTopics(clock, birth=birth)
+    for topic in ("a", "b"):
+        retained.set(topic, Outgoing(topic, topic.encode()))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(retained.online, broker)
+        await clock.advance(1)
+        before = len(broker.published)
+        retained.clear("b")
+        retained.repeat(["a", "b", "unknown"])
+        await clock.advance(1)
+        tasks.cancel_scope.cancel()
+    assert sorted((each.topic, each.payload) for each in broker.published[before:]) == [
+        ("a", b"a"),
+        ("b", b""),
+    ]

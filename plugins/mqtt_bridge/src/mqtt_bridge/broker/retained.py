@@ -1,6 +1,6 @@
 """Retained topics of the agent: what the broker should keep, published as far as it differs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -64,6 +64,14 @@ class RetainedTopics(BrokerPart):
         """Let the broker keep nothing in `topic`. Never waits."""
         if self._wanted.get(topic) is not None:
             self._want(topic, None)
+
+    def repeat(self, topics: Iterable[str]) -> None:
+        """Publish the wanted ones of `topics` again, although the broker has them. Never waits."""
+        for topic in topics:
+            if self._wanted.get(topic) is not None:
+                self._sent.pop(topic, None)
+                self._changed_topics[topic] = None
+        self._changed.set()
 
     def _want(self, topic: str, message: Outgoing | None) -> None:
         self._wanted[topic] = message

@@ -16,7 +16,7 @@ from mqtt_bridge.topics import AgentTopics
 
 __all__ = ("HubCommands", "HubControl")
 
-_LOG = logging.getLogger("camera_agent.plugins.mqtt_bridge")
+_LOG = logging.getLogger("camera_agent.mqtt_bridge")
 #: Method for what a message at `control/<camera>/<what>` says.
 _METHODS: Mapping[tuple[str, bytes], str] = {
     ("record", b"ON"): "start_recording",

@@ -16,7 +16,7 @@ from mqtt_bridge.broker.part import BrokerPart, BrokerPublisher
 
 __all__ = ("DescribedPrefixes",)
 
-_LOG = logging.getLogger("camera_agent.plugins.mqtt_bridge")
+_LOG = logging.getLogger("camera_agent.mqtt_bridge")
 _FILE = "mqtt_bridge_home_assistant.json"
 _VERSION = 1
 #: Prefixes that are remembered at most.
