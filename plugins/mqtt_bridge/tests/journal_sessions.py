@@ -7,8 +7,7 @@ from typing import Any
 
 import anyio
 
-from agent_core.plugin import AgentError
-from agent_core.plugin.sessions import ClientStream, PrincipalSource, SignedCall, VerifiedCall
+from agent_core.plugin import AgentError, ClientStream, PrincipalSource, SignedCall, VerifiedCall
 
 __all__ = ("JournalSessions", "Refusal")
 

@@ -114,7 +114,7 @@ class AgentLine:
         if "error" in message:
             error = _Error.model_validate(message["error"])
             reason, details = error.data.get("reason", "error"), error.data.get("details", error.message)
-            waiting.refused = CallRefused(str(details), code=error.code, reason=str(reason))
+            waiting.refused = CallRefused(str(details), code=error.code, reason=str(reason), data=error.data)
         else:
             waiting.result = message.get("result")
             if waiting.at_once is not None:

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 import anyio
 from pydantic import JsonValue
 
-from agent_core.plugin import AgentError, Clock, GrowingPauses
-from agent_core.plugin.sessions import ClientSessions
+from agent_core.plugin import AgentError, ClientSessions, Clock, GrowingPauses
 from mqtt_bridge.agent_line import AgentLine
 from mqtt_bridge.agent_place import AgentPlace, Subscribed
 from mqtt_bridge.link import AgentListener, CallRefused
 
 __all__ = ("AgentLink",)
 
-_LOG = logging.getLogger("camera_agent.plugins.mqtt_bridge")
+_LOG = logging.getLogger("camera_agent.mqtt_bridge")
 _INVALID_PARAMS = -32602
 #: Pauses before a session that has ended begins again.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0

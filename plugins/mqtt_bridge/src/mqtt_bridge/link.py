@@ -19,13 +19,17 @@ class CallRefused(Exception):
         code: number of the error in the wire contract; 0 if the session ended before the answer.
         reason: stable word, such as `camera_not_found`; `session_ended` if there was no answer.
         details: one sentence.
+        data: all members of the error's `data` on the wire.
     """
 
-    def __init__(self, details: str, *, code: int, reason: str) -> None:
+    def __init__(
+        self, details: str, *, code: int, reason: str, data: Mapping[str, JsonValue] | None = None
+    ) -> None:
         super().__init__(details)
         self.details = details
         self.code = code
         self.reason = reason
+        self.data = data or {}
 
 
 @dataclass(frozen=True, slots=True)

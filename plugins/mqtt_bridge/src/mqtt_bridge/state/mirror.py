@@ -1,7 +1,7 @@
 """Mirror of the agent's state in retained topics."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +10,8 @@ from anyio.abc import TaskStatus
 from pydantic_core import to_json
 
 from agent_core.plugin import NOT_ASKED, Clock, GrowingPauses, first_of
+from mqtt_bridge.broker.messages import Outgoing
+from mqtt_bridge.broker.retained import RetainedTopics
 from mqtt_bridge.link import AgentEvent, CallRefused
 from mqtt_bridge.state.documents import (
     AgentFacts,
@@ -26,7 +28,7 @@ from mqtt_bridge.topics import AgentTopics
 
 __all__ = ("StateMirror", "StatePace")
 
-_LOG = logging.getLogger("camera_agent.plugins.mqtt_bridge")
+_LOG = logging.getLogger("camera_agent.mqtt_bridge")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
@@ -47,7 +49,9 @@ class StateMirror:
         topics: the agent's topics at the broker.
         facts: what the settings say about the agent.
         reader: reads the agent's state.
-        show: takes all state topics with their payloads, each time that some may have changed; others are to be cleared.
+        retained: publishes what changes; topics of cameras that are gone are cleared there.
+        told: what only events tell.
+        qos: 0 or 1.
         clock: for the pace.
         pace: how often it reads.
 
@@ -69,18 +73,22 @@ class StateMirror:
         topics: AgentTopics,
         facts: AgentFacts,
         reader: AgentReader,
-        show: Callable[[Mapping[str, bytes]], None],
+        retained: RetainedTopics,
         *,
+        told: ToldFacts,
+        qos: int,
         clock: Clock,
         pace: StatePace,
     ) -> None:
         self._topics = topics
         self._facts = facts
         self._reader = reader
-        self._show = show
+        self._retained = retained
+        self._qos = qos
+        self._shown: frozenset[str] = frozenset()
         self._clock = clock
         self._pace = pace
-        self._told = ToldFacts()
+        self._told = told
         self._changed = anyio.Event()
         self._started_at = ""
         self.view: AgentView | None = None
@@ -126,6 +134,15 @@ class StateMirror:
         if self.view is None or whole:
             return await self._reader.read()
         return await self._reader.read_changes(self.view)
+
+    def _show(self, payloads: Mapping[str, bytes]) -> None:
+        for topic, payload in payloads.items():
+            self._retained.set(
+                topic, Outgoing(topic, payload, qos=self._qos, retain=True, content_type="application/json")
+            )
+        for gone in self._shown - payloads.keys():
+            self._retained.clear(gone)
+        self._shown = frozenset(payloads)
 
     def _payloads(self, view: AgentView, boot_id: str) -> Mapping[str, bytes]:
         self._told.keep_only(view.camera_ids)

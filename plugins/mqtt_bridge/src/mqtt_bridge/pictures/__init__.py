@@ -1,0 +1,1 @@
+"""Pictures of the cameras at the broker."""
