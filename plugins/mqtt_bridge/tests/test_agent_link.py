@@ -31,7 +31,9 @@ class Kept:
 async def linked(
     sessions: JournalSessions, kept: Kept | None, clock: SimulatedClock, role: str = "viewer"
 ) -> AsyncIterator[AgentLink]:
-    link = AgentLink(sessions, role, clock, () if kept is None else (kept,))
+    link = AgentLink(sessions, role, clock)
+    if kept is not None:
+        link.listen(kept)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.run)
         with anyio.fail_after(20):

@@ -1,7 +1,7 @@
 """Session of the bridge with its own agent, for calls and events."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import anyio
 from pydantic import JsonValue
@@ -31,23 +31,33 @@ class AgentLink:
         sessions: session logic that the agent lends.
         role: role of all calls.
         clock: for pauses.
-        listeners: receive the events; without any the link subscribes to nothing.
+        place: place that an earlier link has reached; default: the beginning of the agent's start.
     """
 
     def __init__(
-        self, sessions: ClientSessions, role: str, clock: Clock, listeners: Sequence[AgentListener] = ()
+        self,
+        sessions: ClientSessions,
+        role: str,
+        clock: Clock,
+        *,
+        place: AgentPlace | None = None,
     ) -> None:
         self._sessions = sessions
         self._role = role
         self._clock = clock
-        self._listeners = listeners
-        self._topics = list(dict.fromkeys(topic for each in listeners for topic in each.topics))
-        self._place = AgentPlace()
+        self._listeners: list[AgentListener] = []
+        self._topics: list[str] = []
+        self._place = place or AgentPlace()
         #: Set when events have to be requested again.
         self._gap = anyio.Event()
         self._followed = anyio.Event()
         self._line: AgentLine | None = None
         self._opened = anyio.Event()
+
+    def listen(self, listener: AgentListener) -> None:
+        """Give `listener` the events, from the first on. Call it before `run`; without any, nothing is subscribed to."""
+        self._listeners.append(listener)
+        self._topics = [*dict.fromkeys((*self._topics, *listener.topics))]
 
     async def call(self, method: str, params: Mapping[str, JsonValue] | None = None) -> JsonValue:
         """Return the result of `method`; wait for a session if there is none. See `AgentCalls`."""

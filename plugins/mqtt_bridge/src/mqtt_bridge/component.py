@@ -1,6 +1,7 @@
 """Component that runs the bridge: its parts, and the connection that they use."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskStatus
@@ -11,9 +12,13 @@ from mqtt_bridge.broker.messages import Outgoing
 from mqtt_bridge.broker.retained import RetainedTopics
 from mqtt_bridge.broker.status import BrokerStatus
 from mqtt_bridge.identity import kept_agent_id
+from mqtt_bridge.memory import BridgeMemory
 from mqtt_bridge.parts import Bridge, PartsBuilder, bridge_parts
 from mqtt_bridge.settings import MqttBridgeSettings
 from mqtt_bridge.topics import AgentTopics
+
+if TYPE_CHECKING:
+    from mqtt_bridge.pictures.part import PicturesPart
 
 __all__ = ("MqttBridge",)
 
@@ -25,6 +30,10 @@ class MqttBridge(Component):
         agent: what the core lends.
         settings: the plugin's settings.
         parts: builder of the parts.
+
+    Attributes:
+        status: state of the connection.
+        pictures: part that publishes pictures on demand; None if the settings exclude them.
     """
 
     def __init__(
@@ -35,7 +44,9 @@ class MqttBridge(Component):
         self._parts = parts
         self._files = WorkerPool(1)
         self._reconfigured = anyio.Event()
+        self._memory = BridgeMemory()
         self.status = BrokerStatus()
+        self.pictures: PicturesPart | None = None
 
     @property
     def name(self) -> str:
@@ -67,7 +78,8 @@ class MqttBridge(Component):
         self.status = BrokerStatus()
         birth = Outgoing(topics.status, b"online", retain=True)
         retained = RetainedTopics(clock, birth=birth, min_interval_s=settings.state.min_interval_s)
-        parts = self._parts(Bridge(self._agent, settings, topics, retained, self.status))
+        parts = self._parts(Bridge(self._agent, settings, topics, retained, self.status, self._memory))
+        self.pictures = parts.pictures
         connection = BrokerConnection(settings, topics, parts.online, clock=clock, status=self.status)
         async with anyio.create_task_group() as tasks:
             for each in parts.tasks:

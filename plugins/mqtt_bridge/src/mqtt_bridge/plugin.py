@@ -1,8 +1,8 @@
 """Plugin class with its hooks."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agent_core.plugin import AgentContext, Component, Plugin, hookimpl
+from agent_core.plugin import AgentContext, Component, Plugin, RpcMethod, hookimpl
 from mqtt_bridge.settings import MqttBridgeSettings
 
 if TYPE_CHECKING:
@@ -23,12 +23,25 @@ class MqttBridgePlugin(Plugin[MqttBridgeSettings]):
 
     @hookimpl
     def agent_components(self, agent: AgentContext) -> list[Component]:
-        if self.settings.url is None:
-            return []
-        from mqtt_bridge.component import MqttBridge
+        bridge = self._made(agent)
+        return [] if bridge is None else [bridge]
 
-        self._bridge = MqttBridge(agent, self.settings)
-        return [self._bridge]
+    @hookimpl
+    def agent_rpc_methods(self, agent: AgentContext) -> list[RpcMethod[Any]]:
+        bridge = self._made(agent)
+        if bridge is None:
+            return []
+        from mqtt_bridge.pictures.method import PublishPicture
+
+        return [PublishPicture(lambda: bridge.pictures)]
+
+    def _made(self, agent: AgentContext) -> "MqttBridge | None":
+        """Return the bridge, made by the first hook that needs it; None if it is off."""
+        if self._bridge is None and self.settings.url is not None:
+            from mqtt_bridge.component import MqttBridge
+
+            self._bridge = MqttBridge(agent, self.settings)
+        return self._bridge
 
     @hookimpl
     def agent_reload(self, settings: MqttBridgeSettings) -> list[str]:

@@ -65,6 +65,9 @@ class StateSettings(Settings):
         le=3600,
         description="shortest time between two messages of one topic; the newest state is sent",
     )
+    refresh_s: float = Field(
+        60.0, ge=10, le=86_400, description="time between two readings of load, disk and latencies"
+    )
 
 
 class EventSettings(Settings):
@@ -73,7 +76,9 @@ class EventSettings(Settings):
     enabled: bool = Field(default=True, description="publish the agent's events")
     qos: Qos = Field(1, description="quality of service: 1 with acknowledgement, 0 without")
     topics: tuple[_TOPIC_NAME, ...] = Field(
-        ("*",), max_length=100, description="topics of the events, such as camera.*; * for all"
+        ("*",),
+        max_length=100,
+        description="topics of the events, such as camera.*; * for all of the agent's own; a plugin's by its name",
     )
     kept: int = Field(
         1000, ge=0, le=100_000, description="events kept while the broker is away; then the oldest go"

@@ -22,6 +22,8 @@ TOPICS = AgentTopics("camera-agent", "box")
 class Broker:
     """`BrokerPublisher` that takes every message, and acknowledges as `acknowledges` says."""
 
+    packet_bytes = 1 << 20
+
     def __init__(self, acknowledges: Callable[[int], bool] = lambda _: True) -> None:
         self.messages: list[Outgoing] = []
         self._acknowledges = acknowledges

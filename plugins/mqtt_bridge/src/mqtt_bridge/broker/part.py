@@ -15,6 +15,11 @@ class BrokerLost(Exception):
 class BrokerPublisher(Protocol):
     """Live connection, as the parts of the bridge see it."""
 
+    @property
+    def packet_bytes(self) -> int:
+        """Largest packet that the broker accepts."""
+        ...
+
     async def publish(self, message: Outgoing) -> None:
         """Publish, and return when the broker has it (QoS 1) or the socket took it (QoS 0).
 

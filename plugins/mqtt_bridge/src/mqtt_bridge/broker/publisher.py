@@ -48,6 +48,10 @@ class LivePublisher(BrokerPublisher):
         self._status = status
         self._dropped = dropped
 
+    @property
+    def packet_bytes(self) -> int:
+        return self._limits.packet_bytes
+
     async def publish(self, message: Outgoing) -> None:
         """Publish as `BrokerPublisher.publish`."""
         properties = _properties(message)

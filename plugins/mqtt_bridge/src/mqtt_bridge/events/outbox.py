@@ -79,11 +79,19 @@ class EventOutbox:
     def __len__(self) -> int:
         return len(self._waiting) + (self._on_its_way is not None)
 
+    def configure(self, kept: int, kept_bytes: int) -> None:
+        """Apply other limits at once."""
+        self._kept, self._kept_bytes = kept, kept_bytes
+        self._drop_excess()
+
     def add(self, event: AgentEvent) -> None:
         """Append an event, and drop the oldest ones if there is no room."""
         letter = _letter(event)
         self._waiting.append(letter)
         self.size_bytes += letter.size_bytes
+        self._drop_excess()
+
+    def _drop_excess(self) -> None:
         while len(self._waiting) > self._kept or self.size_bytes > self._kept_bytes:
             self._drop_oldest()
 

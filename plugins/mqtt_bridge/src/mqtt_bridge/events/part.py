@@ -1,6 +1,7 @@
 """Part of the bridge that publishes the agent's events."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import anyio
 
@@ -11,7 +12,23 @@ from mqtt_bridge.events.outbox import EventOutbox
 from mqtt_bridge.link import EVENTS_DROPPED, AgentEvent
 from mqtt_bridge.topics import AgentTopics
 
-__all__ = ("EventsPart",)
+__all__ = ("AGENT_TOPICS", "EventsPart", "chosen_topics")
+
+#: The agent's own topics, without summaries of others.
+AGENT_TOPICS = (
+    "camera.connected",
+    "camera.disconnected",
+    "camera.status_change",
+    "camera.controls",
+    "recording.start",
+    "recording.stop",
+    "recording.error",
+    "snapshot.taken",
+    "system.health",
+    "system.startup",
+    "system.shutdown",
+    "plugin.quarantined",
+)
 
 #: Events that may leave at once after a quiet time: more than one change makes.
 _BURST = 5
@@ -88,3 +105,10 @@ class EventsPart:
         if early_s > 0:
             await self._clock.sleep(early_s)
         self._even_s = max(self._even_s, self._clock.monotonic_s()) + self._interval_s
+
+
+def chosen_topics(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the topics that the settings name: the agent's own by pattern, any other by its name."""
+    matching = [topic for topic in AGENT_TOPICS if any(fnmatchcase(topic, each) for each in patterns)]
+    named = [each for each in patterns if "*" not in each]
+    return tuple(dict.fromkeys((*matching, *named)))

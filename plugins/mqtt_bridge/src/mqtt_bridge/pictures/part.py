@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 
 from agent_core.plugin import Clock
-from mqtt_bridge.broker.messages import Incoming, Subscription
+from mqtt_bridge.broker.messages import Incoming, Outgoing, Subscription
 from mqtt_bridge.broker.part import BrokerLost, BrokerPublisher
 from mqtt_bridge.link import AgentCalls, CallRefused
 from mqtt_bridge.pictures.taking import TakenPicture, take_picture
@@ -16,7 +16,7 @@ from mqtt_bridge.settings import PictureSettings
 from mqtt_bridge.state.told import NewestPicture
 from mqtt_bridge.topics import AgentTopics
 
-__all__ = ("NotPublished", "PictureCameras", "PicturesPart", "PublishedPicture")
+__all__ = ("NotPublished", "PicturesPart", "PublishedPicture")
 
 _LOG = logging.getLogger("camera_agent.mqtt_bridge")
 #: Cameras whose pictures are taken and held in memory at the same time.
@@ -25,6 +25,8 @@ _AT_ONCE = 2
 _LONGEST_START_S = 10.0
 #: Bytes of a packet besides the picture: topic and properties.
 _PACKET_HEAD_BYTES = 1024
+#: Kept pictures of which the broker may tell.
+_MOST_KEPT = 1000
 
 
 class NotPublished(Exception):
@@ -40,39 +42,26 @@ class PublishedPicture:
     taken: TakenPicture
 
 
-@dataclass(frozen=True, slots=True)
-class PictureCameras:
-    """Access to the cameras.
-
-    Attributes:
-        connected: returns the ids of the connected cameras.
-        note: takes camera and picture of each that was published.
-    """
-
-    connected: Callable[[], Sequence[str]]
-    note: Callable[[str, NewestPicture], None]
-
-
 class PicturesPart:
     """Publisher of pictures. Takes none while there is no connection.
+
+    Retained pictures of cameras that are gone are cleared, and all of them if `retain` is off.
 
     Args:
         topics: the agent's topics.
         settings: width, interval and so on.
         calls: calls as a viewer.
-        cameras: the cameras.
+        note: takes camera and picture of each that was published.
         clock: for the interval.
         random_part: returns a number from 0 to 1, as `random.random` does.
     """
-
-    subscriptions: Sequence[Subscription] = ()
 
     def __init__(
         self,
         topics: AgentTopics,
         settings: PictureSettings,
         calls: AgentCalls,
-        cameras: PictureCameras,
+        note: Callable[[str, NewestPicture], None],
         clock: Clock,
         *,
         random_part: Callable[[], float] = random.random,
@@ -80,29 +69,56 @@ class PicturesPart:
         self._topics = topics
         self._settings = settings
         self._calls = calls
-        self._cameras = cameras
+        self._note = note
         self._clock = clock
         self._random_part = random_part
         self._broker: BrokerPublisher | None = None
         self._at_once = anyio.CapacityLimiter(_AT_ONCE)
         #: Reason of each camera's last failure, which is logged once.
         self._failed: dict[str, str] = {}
+        self._listed: tuple[str, ...] = ()
+        self._connected: tuple[str, ...] = ()
+        #: Cameras with a picture that the broker keeps, as far as is known.
+        self._kept: set[str] = set()
+        self._changed = anyio.Event()
+        self.subscriptions: Sequence[Subscription] = (Subscription(topics.picture("+")),)
+
+    def see(self, listed: Sequence[str], connected: Sequence[str]) -> None:
+        """Take over which cameras there are, and which of them are connected."""
+        self._listed, self._connected = tuple(listed), tuple(connected)
+        self._changed.set()
 
     def received(self, message: Incoming) -> None:
-        """Do nothing: this part subscribes to nothing."""
+        """Note a picture that the broker has kept."""
+        if message.retained and len(self._kept) < _MOST_KEPT:
+            self._kept.add(message.topic.rpartition("/")[2])
+            self._changed.set()
 
     async def online(self, broker: BrokerPublisher) -> None:
         """Publish pictures by interval, and lend the connection to `publish`."""
         self._broker = broker
         try:
-            if not self._settings.interval_s:
-                await anyio.sleep_forever()
-            await self._clock.sleep(min(self._settings.interval_s, _LONGEST_START_S) * self._random_part())
-            while True:
-                await self._publish_all()
-                await self._clock.sleep(self._settings.interval_s)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._clear_gone, broker)
+                tasks.start_soon(self._publish_by_interval)
         finally:
             self._broker = None
+
+    async def _clear_gone(self, broker: BrokerPublisher) -> None:
+        while True:
+            self._changed = anyio.Event()
+            for camera in sorted(self._kept - set(self._listed if self._settings.retain else ())):
+                await broker.publish(Outgoing(self._topics.picture(camera), b"", retain=True))
+                self._kept.discard(camera)
+            await self._changed.wait()
+
+    async def _publish_by_interval(self) -> None:
+        if not self._settings.interval_s:
+            return
+        await self._clock.sleep(min(self._settings.interval_s, _LONGEST_START_S) * self._random_part())
+        while True:
+            await self._publish_all()
+            await self._clock.sleep(self._settings.interval_s)
 
     async def publish(
         self, camera: str, *, width: int | None = None, quality: int | None = None
@@ -134,13 +150,15 @@ class PicturesPart:
                 await broker.publish(message)
             except BrokerLost as lost:
                 raise NotPublished from lost
-            self._cameras.note(camera, NewestPicture(taken.captured_at, taken.tier_name))
+            if self._settings.retain:
+                self._kept.add(camera)
+            self._note(camera, NewestPicture(taken.captured_at, taken.tier_name))
             return PublishedPicture(message.topic, len(message.payload), taken)
 
     async def _publish_all(self) -> None:
         chosen = self._settings.cameras
         async with anyio.create_task_group() as tasks:
-            for camera in self._cameras.connected():
+            for camera in self._connected:
                 if not chosen or camera in chosen:
                     tasks.start_soon(self._publish_one, camera)
 

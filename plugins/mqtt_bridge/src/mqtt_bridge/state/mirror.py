@@ -1,7 +1,7 @@
 """Mirror of the agent's state in retained topics."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,7 +91,12 @@ class StateMirror:
         self._told = told
         self._changed = anyio.Event()
         self._started_at = ""
+        self._observers: list[Callable[[AgentView], None]] = []
         self.view: AgentView | None = None
+
+    def observe(self, observer: Callable[[AgentView], None]) -> None:
+        """Call `observer` after each reading; it must not wait and not raise. Call this before `run`."""
+        self._observers.append(observer)
 
     def take(self, event: AgentEvent) -> None:
         """Note an event, which makes the mirror read the state anew."""
@@ -122,6 +127,8 @@ class StateMirror:
                 continue
             pauses.reset()
             self._show(self._payloads(self.view, boot_id))
+            for observer in self._observers:
+                observer(self.view)
             task_status.started()
             task_status = NOT_ASKED
             if is_whole:

@@ -32,6 +32,11 @@ class AgentView:
         return tuple(str(each["device"]) for each in self.cameras.cameras)
 
     @property
+    def connected(self) -> tuple[str, ...]:
+        """Ids of the connected cameras."""
+        return tuple(camera for camera, form in self.camera_forms.items() if form["status"] == "CONNECTED")
+
+    @property
     def camera_forms(self) -> Mapping[str, Mapping[str, object]]:
         """The cameras as on the wire, by id."""
         return {str(each["device"]): each for each in self.cameras.cameras}
