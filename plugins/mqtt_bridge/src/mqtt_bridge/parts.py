@@ -13,6 +13,7 @@ from mqtt_bridge.broker.part import BrokerPart
 from mqtt_bridge.broker.retained import RetainedTopics
 from mqtt_bridge.broker.status import BrokerStatus
 from mqtt_bridge.events.part import EventsPart, chosen_topics
+from mqtt_bridge.home_assistant.feature import HomeAssistant
 from mqtt_bridge.memory import BridgeMemory
 from mqtt_bridge.pictures.part import PicturesPart
 from mqtt_bridge.settings import MqttBridgeSettings
@@ -68,16 +69,22 @@ def bridge_parts(bridge: Bridge) -> BridgeParts:
     calls.listen(mirror)
     pictures = PicturesPart(bridge.topics, settings.pictures, calls, mirror.note_picture, clock)
     mirror.observe(lambda view: pictures.see(view.camera_ids, view.connected))
-    online: list[BrokerPart] = [bridge.retained, pictures]
+    hub = HomeAssistant(bridge.agent, settings, bridge.topics, _name(bridge), bridge.retained)
+    mirror.observe(hub.see)
+    online: list[BrokerPart] = [bridge.retained, pictures, *hub.online]
     if settings.events.enabled:
         events = _events(bridge)
         calls.listen(events)
         online.append(events)
     return BridgeParts(
         tuple(online),
-        (_Follower(calls, admin, mirror).run,),
+        (hub.run, _Follower(calls, admin, mirror).run),
         pictures if settings.pictures.on_demand else None,
     )
+
+
+def _name(bridge: Bridge) -> str:
+    return bridge.settings.name or platform.node()
 
 
 def _mirror(bridge: Bridge, reader: AgentReader) -> StateMirror:
@@ -89,10 +96,9 @@ def _mirror(bridge: Bridge, reader: AgentReader) -> StateMirror:
         "max_reply_bytes": settings.commands.max_reply_bytes,
         "max_packet_bytes": settings.max_packet_bytes,
     }
-    name = settings.name or platform.node()
     return StateMirror(
         bridge.topics,
-        AgentFacts(bridge.topics.agent, name, settings.labels, limits),
+        AgentFacts(bridge.topics.agent, _name(bridge), settings.labels, limits),
         reader,
         bridge.retained,
         told=bridge.memory.told,

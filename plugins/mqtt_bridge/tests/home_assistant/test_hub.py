@@ -37,6 +37,8 @@ class Kept:
 
 
 class NoBroker:
+    packet_bytes = 1 << 20
+
     async def publish(self, message: Outgoing) -> None:
         raise AssertionError(message)
 

@@ -17,6 +17,8 @@ FILE = "mqtt_bridge_home_assistant.json"
 
 
 class NoBroker:
+    packet_bytes = 1 << 20
+
     async def publish(self, message: Outgoing) -> None:
         raise AssertionError(message)
 
