@@ -31,6 +31,7 @@ PUBLIC_TOOLS = {
     "matching",
     "processes",
     "rtsp",
+    "sessions",
     "state",
     "video",
 }
