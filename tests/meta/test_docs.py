@@ -66,6 +66,14 @@ def test_the_table_of_settings_is_that_of_the_models() -> None:
     assert rows == generated("config-table", "rows"), "run scripts/config-table"
 
 
+@pytest.mark.parametrize("name", ["mqtt_bridge"])
+def test_the_table_of_a_plugins_settings_is_that_of_its_models(name: str) -> None:
+    text = (ROOT / "plugins" / name / "README.md").read_text().partition("## Settings")[2]
+    rows = re.findall(r"^\| `[a-z_]+(?:\.[a-z_]+)?` \|.*", text, re.MULTILINE)
+    made: list[str] = runpy.run_path(str(ROOT / "scripts/config-table"))["plugin_rows"](name)
+    assert rows == made, f"run scripts/config-table {name}"
+
+
 def test_the_architecture_names_every_package_of_the_core_in_its_layer() -> None:
     (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = [layer.split(" | ") for layer in contract["layers"]]

@@ -180,6 +180,13 @@ class MqttBridgeSettings(Settings):
     connect_timeout_s: Annotated[float, HOT] = Field(
         15.0, ge=0.2, le=120, description="limit of one attempt to connect, up to the broker's answer"
     )
+    reconnect_spread_s: Annotated[float, HOT] = Field(
+        2.0,
+        ge=0.5,
+        le=3600,
+        description="a lost connection is made again after a random time of up to this, so that a fleet does not "
+        "come back at once; see docs/fleet.md",
+    )
     max_packet_bytes: Annotated[int, HOT] = Field(
         262_144, ge=8192, le=16_777_216, description="largest packet that the broker may send"
     )

@@ -55,7 +55,7 @@ class BrokerConnection:
         self._status = status
         self._files = WorkerPool(1)
         self._dialler = Dialler()
-        self._outages = Outages()
+        self._outages = Outages(settings.reconnect_spread_s)
         self._dropped = DroppedTopics()
         self._offline = Outgoing(topics.status, b"offline", retain=True)
         self._faulty: set[int] = set()

@@ -7,8 +7,10 @@ from mqtt_bridge.broker.reasons import TAKEN_OVER, BrokerProblem
 
 __all__ = ("Outages",)
 
-#: Pauses between attempts. A thousand agents whose broker restarts come back spread over the first one.
-_FIRST_S, _LONGEST_S = 2.0, 60.0
+#: Longest pause between attempts, unless the first one is longer.
+_LONGEST_S = 60.0
+#: Share of a pause that is not left to chance.
+_SURE = 0.1
 #: Pauses after another client took the connection: two agents with one id would drive each other out without end.
 _TAKEN_FIRST_S, _TAKEN_LONGEST_S = 60.0, 900.0
 #: Length of a connection after which the next outage is a new one.
@@ -19,12 +21,14 @@ class Outages:
     """Memory of the outages since the connection was last steady.
 
     Args:
+        spread_s: longest pause before the first attempt. All agents lose a broker that restarts at once, and come back
+            spread over this time; after each further failure the time is twice as long.
         chance: source of the spread of pauses.
     """
 
-    def __init__(self, chance: random.Random | None = None) -> None:
+    def __init__(self, spread_s: float, chance: random.Random | None = None) -> None:
         self._chance = random.SystemRandom() if chance is None else chance
-        self._pauses = GrowingPauses(_FIRST_S, _LONGEST_S)
+        self._pauses = GrowingPauses(spread_s, max(spread_s, _LONGEST_S))
         self._taken_pauses = GrowingPauses(_TAKEN_FIRST_S, _TAKEN_LONGEST_S)
         self._told: set[str] = set()
         self._is_loss_told = False
@@ -55,4 +59,4 @@ class Outages:
     def pause_s(self, problem: BrokerProblem) -> float:
         """Return the time until the next attempt."""
         pauses = self._taken_pauses if problem.reason == TAKEN_OVER else self._pauses
-        return pauses.next_s() * self._chance.uniform(0.5, 1.0)
+        return pauses.next_s() * self._chance.uniform(_SURE, 1.0)
