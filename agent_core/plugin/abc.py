@@ -50,7 +50,7 @@ __all__ = (
 #: `FrameProducer.key_frame_wanted`, `AgentContext.plugins`, `agent_core.plugin.matching`, `agent_core.plugin.video`,
 #: `SettledBy`, `Settlement`, `jpeg.mend`, `ExposureSettling`, `measure`, `DeviceState.unsettled_s`, `device_state`,
 #: the argument `ffmpeg_program` of `agent_checks`, `FrameFollower`, `agent_web_routes`,
-#: `AgentContext.sessions` with `agent_core.plugin.sessions`, and `AuthenticationFailed`.
+#: `AgentContext.sessions` with `agent_core.plugin.sessions`, `AuthenticationFailed` and `Component.problem`.
 HOOKSPEC_API = "1.4"
 
 
@@ -212,6 +212,14 @@ class Component(ABC):
     @abstractmethod
     def name(self) -> str:
         """Unique name of the component, shown in logs and statuses."""
+
+    @property
+    def problem(self) -> AgentError | None:
+        """Error that `get_status` shows although the component runs, such as a server that is away. New in 1.4.
+
+        Read from memory at each question; None if there is none.
+        """
+        return None
 
     @abstractmethod
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:

@@ -56,8 +56,15 @@ class Supervisor:
         return dict(self._states)
 
     def problem(self, name: str) -> AgentError | None:
-        """Return the error that keeps the component from running; None while it runs."""
-        return self._problems.get(name)
+        """Return the error that keeps the component from running, or that it shows while it runs; None if there is none."""
+        failed = self._problems.get(name)
+        if failed is not None or self._states[name] is not ComponentState.RUNNING:
+            return failed
+        component = next(each for each in self._components if each.name == name)
+        try:
+            return component.problem
+        except Exception:  # noqa: BLE001 - foreign code; the component runs all the same
+            return None
 
     async def wait_began(self, name: str) -> None:
         """Return when the component begins to serve next."""

@@ -8,7 +8,7 @@ import pytest
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.base.errors import StartFailed
+from agent_core.base.errors import AgentError, StartFailed
 from agent_core.plugin import Component
 from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock
@@ -182,4 +182,31 @@ async def test_any_failure_is_a_problem_that_can_be_shown() -> None:
         problem = supervisor.problem("scripted")
         assert problem is not None
         assert problem.details == "The component scripted failed: RuntimeError."
+        tg.cancel_scope.cancel()
+
+
+class Lonely(Scripted):
+    """Runs, and shows a problem or fails to."""
+
+    shown: Exception | None = None
+
+    @property
+    def problem(self) -> AgentError | None:
+        if self.shown is None or isinstance(self.shown, AgentError):
+            return self.shown
+        raise self.shown
+
+
+async def test_a_component_that_runs_may_show_a_problem() -> None:
+    component = Lonely()
+    supervisor = Supervisor([component], clock=SimulatedClock())
+    component.shown = StartFailed("The server is away.")
+    assert supervisor.problem("scripted") is None
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        await supervisor.wait_began("scripted")
+        assert supervisor.problem("scripted") is component.shown
+        assert supervisor.states["scripted"] is ComponentState.RUNNING
+        component.shown = RuntimeError("a fault of the plugin")
+        assert supervisor.problem("scripted") is None
         tg.cancel_scope.cancel()

@@ -2,24 +2,22 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
 import anyio
 import pytest
-from anyio.abc import Process
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent_core.plugin.processes import child
 from agent_core.testing.mediamtx import free_ports
-from agent_core.testing.waiting import eventually
+
+from .broker_process import BrokerProcess
 
 __all__ = ("Certificates", "Mosquitto", "Seen", "find_mosquitto", "running_mosquitto", "watching")
 
@@ -76,73 +74,14 @@ def _openssl(*words: str | Path) -> None:
 
 
 @dataclass
-class Mosquitto:
-    """Broker on one port of the loopback address, which may be killed and started again.
+class Mosquitto(BrokerProcess):
+    """Mosquitto with its configuration, log and retained messages in `folder`."""
 
-    Attributes:
-        folder: its configuration, log and retained messages.
-        port: its port, the same after each start.
-        lines: further lines of its configuration.
-        host: address that it listens on.
-        launcher: words before the command, such as those that enter a network namespace.
-    """
-
-    folder: Path
-    port: int
-    lines: Sequence[str] = ()
-    host: str = "127.0.0.1"
-    launcher: Sequence[str] = ()
-    process: Process | None = None
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mqtt://{host}:{self.port}"
+    folder: Path = Path()
 
     @property
     def log(self) -> str:
         return (self.folder / "mosquitto.log").read_text()
-
-    async def start(self, *, wait: bool = True) -> None:
-        """Start it, and wait until it listens."""
-        program = find_mosquitto()
-        assert program is not None
-        config = self.folder / "mosquitto.conf"
-        listener = (
-            ()
-            if any(each.startswith("listener") for each in self.lines)
-            else (f"listener {self.port} {self.host}",)
-        )
-        user = ("user root",) if os.geteuid() == 0 else ()
-        rest = ("max_queued_messages 100000", "log_type all", f"log_dest file {self.folder}/mosquitto.log")
-        config.write_text("\n".join((*user, *listener, *rest, *self.lines, "")))
-        words = [*self.launcher, program, "-c", str(config)]
-        self.process = await self._stack.enter_async_context(
-            child(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
-        if wait:
-            await eventually(self._listens)
-
-    async def kill(self) -> None:
-        """Kill it, as a power cut does."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        await self.stop()
-
-    async def stop(self) -> None:
-        await self._stack.aclose()
-        self.process = None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, such as SIGSTOP for a broker that hangs."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def _listens(self) -> bool:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        with socket.socket(family) as tried:
-            return tried.connect_ex((self.host, self.port)) == 0
 
 
 @asynccontextmanager
@@ -157,6 +96,7 @@ async def running_mosquitto(
     persistent: bool = False,
     host: str = "127.0.0.1",
     port: int | None = None,
+    launcher: Sequence[str] = (),
 ) -> AsyncIterator[Mosquitto]:
     """Run a broker while the context is open; skips where there is no Mosquitto.
 
@@ -170,8 +110,10 @@ async def running_mosquitto(
         persistent: keep retained messages over a stop, but not over a kill.
         host: address to listen on.
         port: port; default: a free one.
+        launcher: words before the command, such as those that enter a network namespace.
     """
-    if find_mosquitto() is None:
+    program = find_mosquitto()
+    if program is None:
         pytest.skip("needs Mosquitto: install Debian's mosquitto, or set MOSQUITTO_BIN")
     folder.mkdir(exist_ok=True)
     config = [*lines]
@@ -197,12 +139,26 @@ async def running_mosquitto(
             "autosave_interval 1",
             "autosave_on_changes true",
         ]
-    broker = Mosquitto(folder, port or free_ports()[0], tuple(config), host)
+    port = port or free_ports()[0]
+    first = (
+        *_first_lines(),
+        f"log_dest file {folder}/mosquitto.log",
+        "log_type all",
+        f"listener {port} {host}",
+    )
+    (folder / "mosquitto.conf").write_text("\n".join((*first, *config, "")))
+    words = (*launcher, program, "-c", f"{folder}/mosquitto.conf")
+    broker = Mosquitto(words, port, host, wait=not launcher, folder=folder)
     await broker.start()
     try:
         yield broker
     finally:
         await broker.stop()
+
+
+def _first_lines() -> Sequence[str]:
+    """Return what must come before the listener; a root without rights over others' files keeps its account."""
+    return ("per_listener_settings false", *(("user root",) if os.geteuid() == 0 else ()))
 
 
 def _write_passwords(path: Path, users: Mapping[str, str]) -> None:
@@ -239,15 +195,17 @@ class Seen:
                 await self._arrived.wait()
 
     async def follow(self) -> None:
-        async for message in self.client.messages:
-            self.messages.append(message)
-            self._arrived.set()
-            self._arrived = anyio.Event()
+        """Follow the connection to its end."""
+        with suppress(aiomqtt.MqttError):
+            async for message in self.client.messages:
+                self.messages.append(message)
+                self._arrived.set()
+                self._arrived = anyio.Event()
 
 
 @asynccontextmanager
 async def watching(
-    broker: Mosquitto, *filters: str, user: str | None = None, password: str | None = None
+    broker: BrokerProcess, *filters: str, user: str | None = None, password: str | None = None
 ) -> AsyncIterator[Seen]:
     """Subscribe as a client of its own, with retained messages as they are, while the context is open."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskStatus
 
-from agent_core.plugin import NOT_ASKED, AgentContext, Component, WorkerPool
+from agent_core.plugin import NOT_ASKED, AgentContext, Component, DependencyFailed, WorkerPool
 from mqtt_bridge.broker.connection import BrokerConnection
 from mqtt_bridge.broker.messages import Outgoing
 from mqtt_bridge.broker.retained import RetainedTopics
@@ -51,6 +51,16 @@ class MqttBridge(Component):
     @property
     def name(self) -> str:
         return "mqtt_bridge"
+
+    @property
+    def problem(self) -> DependencyFailed | None:
+        """Reason why there is no connection; None while there is one."""
+        found = self.status.problem
+        if found is None:
+            return None
+        return DependencyFailed(
+            found.details, reason=found.reason, suggestion=found.suggestion, dependency="mqtt_broker"
+        )
 
     def configure(self, settings: MqttBridgeSettings) -> None:
         """Begin anew with other settings, soon; the broker hears a farewell first."""

@@ -126,22 +126,32 @@ async def _connect_one(place: Resolved) -> socket.socket:
 
 
 async def _secure(raw: socket.socket, tls: ssl.SSLContext, server_name: str) -> ssl.SSLSocket:
+    """Return the socket with TLS; it takes the descriptor over, and closes it at a failure."""
     try:
         secured = tls.wrap_socket(raw, server_hostname=server_name, do_handshake_on_connect=False)
-        while True:
-            try:
-                secured.do_handshake()
-            except ssl.SSLWantReadError:
-                await anyio.wait_readable(secured)
-            except ssl.SSLWantWriteError:
-                await anyio.wait_writable(secured)
-            else:
-                return secured
     except (OSError, ValueError) as error:
         raise ConnectionRefused(_insecure(error, server_name)) from error
-    finally:
-        # wrap_socket has taken the descriptor over.
-        raw.close()
+    try:
+        await _shake_hands(secured)
+    except OSError as error:
+        secured.close()
+        raise ConnectionRefused(_insecure(error, server_name)) from error
+    except BaseException:
+        secured.close()
+        raise
+    return secured
+
+
+async def _shake_hands(secured: ssl.SSLSocket) -> None:
+    while True:
+        try:
+            secured.do_handshake()
+        except ssl.SSLWantReadError:
+            await anyio.wait_readable(secured)
+        except ssl.SSLWantWriteError:
+            await anyio.wait_writable(secured)
+        else:
+            return
 
 
 def _unreachable(address: BrokerAddress, errors: Sequence[OSError]) -> BrokerProblem:
@@ -158,7 +168,7 @@ def _insecure(error: Exception, server_name: str) -> BrokerProblem:
     if isinstance(error, ssl.SSLCertVerificationError):
         return BrokerProblem(
             "mqtt_certificate",
-            f"The certificate of the MQTT broker is not valid for {server_name}: {error.verify_message}.",
+            f"The certificate of the MQTT broker is not valid for {server_name}: {error.verify_message.rstrip('.')}.",
             "Set ca_file, or server_name if the certificate has another name, in [plugins.mqtt_bridge.tls].",
         )
     reason = getattr(error, "reason", None)
