@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 
 from agent_core.api.examples import keys as examples
 from agent_core.api.schema.keys import CreateKeyParams, KeyCreated, KeyEntry, KeyList, KeyParams, KeyRevoked
 from agent_core.api.schema.params import NoParams
-from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.api_keys import ApiKeys, NewKey
 from agent_core.auth.roles import Role
 from agent_core.auth.stored_keys import ApiKey
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
@@ -42,7 +41,7 @@ def key_methods(
         Method(
             "list_api_keys",
             Role.ADMIN,
-            "List the API keys without the keys themselves, which are not stored.",
+            "List the API keys, and the keys that sign calls, without the keys themselves.",
             NoParams,
             KeyList,
             list_keys,
@@ -53,7 +52,7 @@ def key_methods(
         Method(
             "revoke_api_key",
             Role.ADMIN,
-            "Revoke an API key; its connections and downloads end within a second.",
+            "Revoke a key; its connections and downloads end within a second.",
             KeyParams,
             KeyRevoked,
             revoke,
@@ -66,15 +65,14 @@ def key_methods(
 
 def _create_method(keys: ApiKeys, threads: WorkerPool) -> Method:
     async def create(params: CreateKeyParams, _caller: Caller) -> KeyCreated:
-        made = partial(keys.create, params.user, params.role, expires_at=params.expires_at)
-        key = await threads.run(made)
-        stored = next(each for each in await threads.run(keys.stored) if each.user_id == params.user)
+        wanted = NewKey(params.user, params.role, params.kind, params.expires_at)
+        key, stored = await threads.run(keys.add, wanted)
         return KeyCreated(key=key, **_entry(stored).model_dump())
 
     return Method(
         "create_api_key",
         Role.ADMIN,
-        "Create an API key for a user.",
+        "Create a key for a user.",
         CreateKeyParams,
         KeyCreated,
         create,
@@ -86,5 +84,10 @@ def _create_method(keys: ApiKeys, threads: WorkerPool) -> Method:
 
 def _entry(key: ApiKey) -> KeyEntry:
     return KeyEntry(
-        id=key.id, user=key.user_id, role=key.role, created_at=key.created_at, expires_at=key.expires_at
+        id=key.id,
+        user=key.user_id,
+        kind=key.kind,
+        role=key.role,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
     )

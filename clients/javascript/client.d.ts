@@ -457,8 +457,10 @@ export interface Methods {
   create_api_key: {
     params: {
       role: Role;
-      /** name of the user; one key per user */
+      /** name of the user; one key per user and kind */
       user: string;
+      /** `api`: presented by clients; `mqtt`: signs calls through a broker, and is never sent */
+      kind?: KeyKind;
       /** end of the key; default: no end */
       expires_at?: string;
     };
@@ -866,11 +868,11 @@ export class AgentClient extends Connection {
   unsubscribeEvents(params?: Methods["unsubscribe_events"]["params"], options?: CallOptions): Promise<Methods["unsubscribe_events"]["result"]>;
   /** Return the number of subscriptions, and the topics of this connection. Role: viewer. */
   getSubscriptionStats(params?: Methods["get_subscription_stats"]["params"], options?: CallOptions): Promise<Methods["get_subscription_stats"]["result"]>;
-  /** List the API keys without the keys themselves, which are not stored. Role: admin. */
+  /** List the API keys, and the keys that sign calls, without the keys themselves. Role: admin. */
   listApiKeys(params?: Methods["list_api_keys"]["params"], options?: CallOptions): Promise<Methods["list_api_keys"]["result"]>;
-  /** Revoke an API key; its connections and downloads end within a second. Role: admin. */
+  /** Revoke a key; its connections and downloads end within a second. Role: admin. */
   revokeApiKey(params: Methods["revoke_api_key"]["params"], options?: CallOptions): Promise<Methods["revoke_api_key"]["result"]>;
-  /** Create an API key for a user. Role: admin. */
+  /** Create a key for a user. Role: admin. */
   createApiKey(params: Methods["create_api_key"]["params"], options?: CallOptions): Promise<Methods["create_api_key"]["result"]>;
   /** Make a link that shows one camera, or all, to pages of other origins; it can do nothing else. Role: operator. */
   createViewLink(params?: Methods["create_view_link"]["params"], options?: CallOptions): Promise<Methods["create_view_link"]["result"]>;
@@ -1205,6 +1207,7 @@ export type JsonValue = unknown;
 export interface KeyCreated {
   id: string;
   user: string;
+  kind: Open<KeyKind>;
   role: Open<Role>;
   created_at: string;
   /** null if the key does not expire */
@@ -1216,11 +1219,15 @@ export interface KeyCreated {
 export interface KeyEntry {
   id: string;
   user: string;
+  kind: Open<KeyKind>;
   role: Open<Role>;
   created_at: string;
   /** null if the key does not expire */
   expires_at: string | null;
 }
+
+/** Use of a key: `api` is presented as a bearer token, `mqtt` signs calls through a broker and is never sent. */
+export type KeyKind = "api" | "mqtt";
 
 export interface KeyList {
   keys: KeyEntry[];

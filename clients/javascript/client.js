@@ -740,17 +740,17 @@ export class AgentClient extends Connection {
     return this.call("get_subscription_stats", params, options);
   }
 
-  /** List the API keys without the keys themselves, which are not stored. */
+  /** List the API keys, and the keys that sign calls, without the keys themselves. */
   listApiKeys(params = {}, options = {}) {
     return this.call("list_api_keys", params, options);
   }
 
-  /** Revoke an API key; its connections and downloads end within a second. */
+  /** Revoke a key; its connections and downloads end within a second. */
   revokeApiKey(params = {}, options = {}) {
     return this.call("revoke_api_key", params, options);
   }
 
-  /** Create an API key for a user. */
+  /** Create a key for a user. */
   createApiKey(params = {}, options = {}) {
     return this.call("create_api_key", params, options);
   }

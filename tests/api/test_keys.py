@@ -42,10 +42,10 @@ async def test_keys_are_listed_without_the_keys(agent: RunningAgent) -> None:
         listed: Any = await admin.call("list_api_keys")
     robot, wall = listed["keys"]
     assert listed["total"] == 2
-    assert set(robot) == {"id", "user", "role", "created_at", "expires_at"}
+    assert set(robot) == {"id", "user", "kind", "role", "created_at", "expires_at"}
     assert (robot["user"], robot["role"]) == ("robot", "operator")
     assert datetime.fromisoformat(robot["expires_at"]) == end
-    assert (wall["user"], wall["expires_at"]) == ("wall", None)
+    assert (wall["user"], wall["kind"], wall["expires_at"]) == ("wall", "api", None)
     assert key[3:] not in str(listed)
 
 
@@ -108,7 +108,14 @@ async def test_keys_are_created_over_the_network_if_that_is_configured() -> None
         with pytest.raises(CallFailed) as caught:
             await admin.call("create_api_key", role="admin", user="wall")
         assert caught.value.code == -32020
+        signing: Any = await admin.call("create_api_key", role="viewer", user="wall", kind="mqtt")
+        assert (signing["kind"], signing["key"][:3], signing["id"] != made["id"]) == ("mqtt", "mk_", True)
+        with pytest.raises(CallFailed) as caught:
+            async with AgentClient(agent.url, signing["key"]) as wall:
+                await wall.call("get_system_status")
+        assert caught.value.reason == "wrong_key_kind"
         for wrong in (
+            {"kind": "ssh"},
             {"user": "a\nb"},
             {"user": ""},
             {"role": "root"},

@@ -1,5 +1,6 @@
 """API keys: made, listed and revoked on the agent's host."""
 
+import hashlib
 import os
 import pwd
 from datetime import timedelta
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 async def test_a_key_is_good_until_it_is_revoked(cli: "Cli", home: "Home") -> None:
     made = await cli("key", "create", "--role", "viewer", "--user", "wall", "--json")
     key = made.value["key"]
-    assert made.value == {"key": key, "user": "wall", "role": "viewer", "expires_at": None}
+    assert made.value == {
+        "key": key,
+        "id": hashlib.sha256(key.encode()).hexdigest()[:16],
+        "user": "wall",
+        "kind": "api",
+        "role": "viewer",
+        "expires_at": None,
+    }
     file = home.state_dir / "api-keys.json"
     assert file.stat().st_mode & 0o777 == 0o600
     assert key not in file.read_text()
@@ -90,6 +98,64 @@ async def test_a_key_gets_another_role(cli: "Cli", home: "Home") -> None:
     assert not keys.is_current(before.credential)
     assert keys.is_current(after.credential)
     assert (await cli("key", "change", "nobody", "--role", "admin")).code == 1
+
+
+async def test_a_key_that_signs_calls_is_made_listed_and_revoked(cli: "Cli", home: "Home") -> None:
+    made = (
+        await cli("key", "create", "--kind", "mqtt", "--role", "operator", "--user", "wall", "--json")
+    ).value
+    await cli("key", "create", "--role", "viewer", "--user", "wall")
+    listed = await cli("key", "list")
+    assert made["key"] not in listed.text
+    rows = listed.text.splitlines()[1:]
+    assert [line.split()[:3] for line in rows] == [
+        ["wall", "mqtt", "operator"],
+        ["wall", "api", "viewer"],
+    ]
+    assert made["id"] in rows[0]
+    ambiguous = await cli("key", "revoke", "wall")
+    assert (ambiguous.code, "both kinds" in ambiguous.lines[0]) == (1, True)
+    changed = await cli("key", "change", "wall", "--kind", "mqtt", "--role", "admin", "--json")
+    assert changed.value == {"user": "wall", "kind": "mqtt", "role": "admin"}
+    revoked = await cli("key", "revoke", "wall", "--kind", "mqtt", "--json")
+    assert revoked.value == {"revoked": "wall", "kind": "mqtt"}
+    (left,) = ApiKeys(home.state_dir / "api-keys.json", SystemClock()).refresh()
+    assert (left.kind, left.role) == ("api", Role.VIEWER)
+
+
+@pytest.mark.parametrize("by", ["file", "standard input"])
+async def test_an_existing_key_that_signs_is_stored(cli: "Cli", home: "Home", by: str) -> None:
+    key, file = "mk_" + "e" * 43, home.path / "key"
+    file.write_text(f"{key}\n")
+    name = str(file) if by == "file" else "-"
+    arguments = ("--kind", "mqtt", "--role", "viewer", "--user", "fleet", "--key-file", name)
+    made = await cli("key", "create", *arguments, input=file.read_bytes() if name == "-" else b"")
+    assert (made.code, made.text) == (0, f"{key}\n")
+    (stored,) = ApiKeys(home.state_dir / "api-keys.json", SystemClock()).refresh()
+    assert (stored.secret, stored.user_id) == (key, "fleet")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "code"),
+    [
+        (b"ck_" + b"e" * 43, "mqtt", 1),
+        (b"mk_" + b"e" * 43, "api", 1),
+        (b"\xff", "mqtt", 2),
+        (None, "mqtt", 2),
+    ],
+)
+async def test_what_is_no_key_that_signs_is_refused(
+    cli: "Cli", home: "Home", content: bytes | None, kind: str, code: int
+) -> None:
+    file = home.path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    ended = await cli(
+        "key", "create", "--kind", kind, "--role", "viewer", "--user", "x", "--key-file", str(file)
+    )
+    assert (ended.code, ended.out) == (code, b"")
+    assert content is None or content.decode(errors="replace") not in "".join(ended.lines)
+    assert (await cli("key", "list")).text == "There are no API keys.\n"
 
 
 async def test_a_listed_id_is_the_one_that_the_agent_revokes(cli: "Cli", home: "Home") -> None:

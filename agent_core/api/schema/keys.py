@@ -6,6 +6,7 @@ from pydantic import Field
 
 from agent_core.api.schema.params import Timestamp
 from agent_core.auth.roles import Role
+from agent_core.auth.stored_keys import KeyKind
 from agent_core.base.moments import UtcMoment
 from agent_core.plugin import RpcParams, RpcResult
 
@@ -21,13 +22,18 @@ class KeyParams(RpcParams):
 
 class CreateKeyParams(RpcParams):
     role: Role
-    user: _UserName = Field(description="name of the user; one key per user")
+    user: _UserName = Field(description="name of the user; one key per user and kind")
+    kind: KeyKind = Field(
+        KeyKind.API,
+        description="`api`: presented by clients; `mqtt`: signs calls through a broker, and is never sent",
+    )
     expires_at: UtcMoment | None = Field(None, description="end of the key; default: no end")
 
 
 class KeyEntry(RpcResult):
     id: str
     user: str
+    kind: KeyKind
     role: Role
     created_at: Timestamp
     expires_at: Timestamp | None = Field(description="null if the key does not expire")

@@ -2,9 +2,10 @@
 
 import argparse
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_core.cli.commands.tokens import add_lifetime, add_role, user_name
+from agent_core.cli.commands.tokens import add_lifetime, add_role, credential_in, user_name
 from agent_core.cli.loading import load_settings
 from agent_core.cli.local_token import refuse_foreign_state
 from agent_core.cli.options import Commands, Parser, add_command
@@ -12,9 +13,12 @@ from agent_core.cli.output import iso_time, print_result, table
 
 if TYPE_CHECKING:
     from agent_core.auth.api_keys import ApiKeys
-    from agent_core.auth.stored_keys import ApiKey
+    from agent_core.auth.stored_keys import ApiKey, KeyKind
 
 __all__ = ("add",)
+
+#: Values of `KeyKind`, which is not imported before a command needs it.
+_KINDS = ("api", "mqtt")
 
 
 def add(commands: "Commands[Parser]") -> None:
@@ -23,35 +27,55 @@ def add(commands: "Commands[Parser]") -> None:
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     create = add_command(below, "create", _create, "Create and print an API key; it is not shown again.")
     add_role(create)
-    create.add_argument("--user", type=user_name, required=True, help="user name; one key per user")
+    create.add_argument("--user", type=user_name, required=True, help="user name; one key per user and kind")
+    create.add_argument(
+        "--kind",
+        choices=_KINDS,
+        default=_KINDS[0],
+        help="api: presented by clients (default); mqtt: signs calls through a broker, and is never sent",
+    )
+    create.add_argument(
+        "--key-file",
+        type=Path,
+        help="file with an existing key of kind mqtt, such as one made from that of a fleet; `-` is standard input",
+    )
     add_lifetime(create, "unlimited")
-    add_command(below, "list", _list, "List the users with keys; the keys themselves are not stored.")
+    add_command(below, "list", _list, "List the users with keys, without the keys themselves.")
     change = add_command(below, "change", _change, "Give a user's key another role; its connections end.")
     change.add_argument("user", type=user_name, help="user name")
     add_role(change)
+    _add_kind(change)
     revoke = add_command(below, "revoke", _revoke, "Revoke a user's key; its connections and downloads end.")
     revoke.add_argument("user", type=user_name, help="user name")
+    _add_kind(revoke)
+
+
+def _add_kind(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", choices=_KINDS, help="kind of the key, for a user with both")
 
 
 def _create(arguments: argparse.Namespace) -> int:
+    from agent_core.auth.api_keys import NewKey
     from agent_core.auth.roles import Role
+    from agent_core.auth.stored_keys import KeyKind
 
     lifetime_s: int | None = arguments.lifetime_s
     expires_at = None if lifetime_s is None else datetime.now(UTC) + timedelta(seconds=lifetime_s)
-    keys = _keys(arguments)
-    key = keys.create(arguments.user, Role(arguments.role), expires_at=expires_at)
-    value = {"key": key, "user": arguments.user, "role": arguments.role, "expires_at": _end(expires_at)}
+    text = None if arguments.key_file is None else credential_in(arguments.key_file)
+    wanted = NewKey(arguments.user, Role(arguments.role), KeyKind(arguments.kind), expires_at, text)
+    key, stored = _keys(arguments).add(wanted)
+    value = {"key": key, "id": stored.id, "user": arguments.user, "kind": arguments.kind}
+    value |= {"role": arguments.role, "expires_at": _end(expires_at)}
     print_result(value, [key], as_json=arguments.json)
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
     found = [_described(each) for each in _keys(arguments).stored()]
-    rows = [
-        (each["user"], each["role"], each["created_at"], each["expires_at"] or "never", each["id"])
-        for each in found
-    ]
-    lines = table(("USER", "ROLE", "MADE", "EXPIRES", "ID"), rows) if rows else ["There are no API keys."]
+    columns = ("user", "kind", "role", "created_at", "expires_at", "id")
+    rows = [[each[name] or "never" for name in columns] for each in found]
+    heads = ("USER", "KIND", "ROLE", "MADE", "EXPIRES", "ID")
+    lines = table(heads, rows) if rows else ["There are no API keys."]
     print_result(found, lines, as_json=arguments.json)
     return 0
 
@@ -59,21 +83,30 @@ def _list(arguments: argparse.Namespace) -> int:
 def _change(arguments: argparse.Namespace) -> int:
     from agent_core.auth.roles import Role
 
-    _keys(arguments).change_role(arguments.user, Role(arguments.role))
-    print_result({"user": arguments.user, "role": arguments.role}, ["Changed."], as_json=arguments.json)
+    changed = _keys(arguments).change_role(arguments.user, Role(arguments.role), _kind(arguments))
+    value = {"user": arguments.user, "kind": str(changed.kind), "role": arguments.role}
+    print_result(value, ["Changed."], as_json=arguments.json)
     return 0
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    _keys(arguments).revoke(arguments.user)
-    print_result({"revoked": arguments.user}, ["Revoked."], as_json=arguments.json)
+    revoked = _keys(arguments).revoke(arguments.user, _kind(arguments))
+    value = {"revoked": arguments.user, "kind": str(revoked.kind)}
+    print_result(value, ["Revoked."], as_json=arguments.json)
     return 0
+
+
+def _kind(arguments: argparse.Namespace) -> "KeyKind | None":
+    from agent_core.auth.stored_keys import KeyKind
+
+    return None if arguments.kind is None else KeyKind(arguments.kind)
 
 
 def _described(key: "ApiKey") -> dict[str, str | None]:
     return {
         "id": key.id,
         "user": key.user_id,
+        "kind": str(key.kind),
         "role": str(key.role),
         "created_at": iso_time(key.created_at),
         "expires_at": _end(key.expires_at),

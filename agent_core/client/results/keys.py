@@ -6,7 +6,7 @@ Apart from the rest of the client, because `scripts/py-client` writes it from th
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent_core.client.results.words import Role
+from agent_core.client.results.words import KeyKind, Role
 
 __all__ = ("KeyCreated", "KeyEntry", "KeyList", "KeyRevoked")
 
@@ -15,6 +15,7 @@ __all__ = ("KeyCreated", "KeyEntry", "KeyList", "KeyRevoked")
 class KeyEntry:
     id: str
     user: str
+    kind: KeyKind
     role: Role
     created_at: datetime
     #: null if the key does not expire
@@ -38,6 +39,7 @@ class KeyRevoked:
 class KeyCreated:
     id: str
     user: str
+    kind: KeyKind
     role: Role
     created_at: datetime
     #: null if the key does not expire

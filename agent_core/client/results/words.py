@@ -10,6 +10,7 @@ __all__ = (
     "CapturedAtSource",
     "ControlFlag",
     "ControlStatus",
+    "KeyKind",
     "PictureFormat",
     "PolicyType",
     "PublishMode",
@@ -19,6 +20,8 @@ __all__ = (
 )
 
 Role: TypeAlias = Literal["viewer", "operator", "admin"] | str
+
+KeyKind: TypeAlias = Literal["api", "mqtt"] | str
 
 CameraStatus: TypeAlias = Literal["CONNECTED", "DISCONNECTED", "ERROR"] | str
 

@@ -66,7 +66,7 @@ class AgentAccess extends Part {
   async #load() {
     try {
       const [keys, links] = await Promise.all([this.agent.call("list_api_keys"), this.agent.call("list_view_links")]);
-      this.#show(this.#keys, "API keys", ["User", "Role", "Made", "Ends", "Actions"], "There are no API keys.", keys.keys.map((each) => [each.user, each.role, date(each.created_at), date(each.expires_at), this.#revoke("revoke_api_key", each.id, `the API key of ${each.user}`)]));
+      this.#show(this.#keys, "API keys", ["User", "Kind", "Role", "Made", "Ends", "Actions"], "There are no API keys.", keys.keys.map((each) => [each.user, each.kind ?? "api", each.role, date(each.created_at), date(each.expires_at), this.#revoke("revoke_api_key", each.id, `the ${each.kind === "mqtt" ? "key for signed calls" : "API key"} of ${each.user}`)]));
       this.#show(this.#links, "View links", ["Camera", "Made by", "Made", "Ends", "Actions"], "There are no view links.", links.links.map((each) => [this.#camera(each.device), each.user, date(each.created_at), date(each.expires_at), this.#revoke("revoke_view_link", each.id, `the view link ${each.id}`)]));
       this.#links.append(h("p", { class: "muted" }, "A view link shows a camera to everyone who has it. It is made at a camera, under Addresses."));
     } catch (error) {
