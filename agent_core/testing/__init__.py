@@ -13,6 +13,7 @@ from agent_core.testing.contracts import (
 )
 from agent_core.testing.controls_contract import ControlPanelContract, PanelUnderTest
 from agent_core.testing.sessions import FakeCall, FakeSessions
+from agent_core.testing.sessions_contract import ClientSessionsContract, SessionsUnderTest
 from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams
@@ -22,6 +23,7 @@ __all__ = (
     "WHOLE_CONTRACT",
     "CameraSourceContract",
     "CameraStreamsContract",
+    "ClientSessionsContract",
     "ControlPanelContract",
     "FakeAgent",
     "FakeCall",
@@ -35,6 +37,7 @@ __all__ = (
     "RecordingReport",
     "RecordingStillsContract",
     "RunningAgent",
+    "SessionsUnderTest",
     "SimulatedClock",
     "SystemClock",
     "TierContract",

@@ -98,6 +98,7 @@ class FakeSessions:
     async def serve(self, stream: ClientStream, principal: PrincipalSource, *, address: str) -> None:
         with anyio.CancelScope() as scope:
             self._serving.add(scope)
+            self._script.announce()
             try:
                 await self._plugin.serve(stream, principal, address=address)
             finally:

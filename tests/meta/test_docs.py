@@ -2,12 +2,14 @@
 
 import argparse
 import ast
+import asyncio
 import json
 import re
 import runpy
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from agent_core.rpc.errors import CODES, INTERNAL_ERROR
 from agent_core.rpc.topics import ALIASES, CORE_TOPICS
 from agent_core.testing import FakeAgent, running_agent
 from agent_core.testing.scripted_producer import a_jpeg
+from agent_core.testing.waiting import eventually
 from tests.media.files import half_second_parts
 
 ROOT = Path(__file__).parents[2]
@@ -234,7 +237,7 @@ async def test_the_test_in_the_plugin_guide(observe: Callable[[str], None]) -> N
 
 
 async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
-    _, source, _ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    _, source, *_ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
 
     async def next_jpeg() -> bytes:
         await anyio.sleep(0.01)
@@ -266,7 +269,7 @@ async def test_the_decoder_of_recordings_in_the_plugin_guide(tmp_path: Path) -> 
 
 
 async def test_the_reader_of_a_stream_in_the_plugin_guide(tmp_path: Path) -> None:
-    *_, source = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    *_, source, _ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
     agent, read = FakeAgent(tmp_path), list[tuple[str, rtsp.Credentials | None]]()
     camera = api.CameraId("camera0")
     stream = agent.streams.serve(camera, "rtsp://127.0.0.1/camera0", rtsp.Credentials("user", "secret"))
@@ -280,6 +283,28 @@ async def test_the_reader_of_a_stream_in_the_plugin_guide(tmp_path: Path) -> Non
     await scope["Watcher"](agent).run()
     assert read == [(stream.url, stream.credentials)]
     assert (stream.leases, agent.streams.readers[camera]) == ([], 0)
+
+
+async def test_the_client_of_the_agent_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
+    *_, source = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    scope: dict[str, Any] = {"api": api, "anyio": anyio, "asyncio": asyncio, "partial": partial}
+    exec(compile(source, "docs/plugins.md", "exec"), scope)  # noqa: S102 - our own document
+    listers: list[Any] = []
+
+    class Listing(api.Plugin[api.Settings]):
+        @api.hookimpl
+        def agent_components(self, agent: api.AgentContext) -> list[api.Component]:
+            listers.append(scope["Lister"](agent))
+            return listers
+
+    async def found() -> str:
+        text: str = listers[0].found
+        return text
+
+    plugins = {"enabled": ["virtual_camera"]}
+    async with running_agent(plugins={"listing": Listing}, config={"plugins": plugins}, observe=observe):
+        reply = json.loads(await eventually(found))
+    assert reply["result"]["cameras"] == [] or reply["result"]["cameras"][0]["device"] == "camera0"
 
 
 async def test_what_is_said_to_be_missing_is_missing(observe: Callable[[str], None]) -> None:
