@@ -8,7 +8,7 @@ from typing import Any
 
 from agent_core.testing import RunningAgent, running_agent
 
-from .mosquitto import Mosquitto, Seen
+from .mosquitto import Seen
 
 __all__ = ("ROOT", "bridged_agent", "set_fault", "state_of")
 
@@ -18,7 +18,7 @@ ROOT = "camera-agent/box"
 
 @asynccontextmanager
 async def bridged_agent(
-    broker: Mosquitto,
+    url: str,
     folder: Path,
     *,
     cameras: int = 1,
@@ -29,7 +29,7 @@ async def bridged_agent(
     """Run an agent named `box` at a broker.
 
     Args:
-        broker: the broker; it need not run.
+        url: address of the broker, which need not run.
         folder: state of the agent, kept over its starts.
         cameras: number of virtual cameras, from camera0 on.
         media: run a media server too, for recordings.
@@ -43,7 +43,7 @@ async def bridged_agent(
     plugins: dict[str, Any] = {
         "enabled": ["virtual_camera", "ffmpeg_tier", "mqtt_bridge"],
         "virtual_camera": {"cameras": devices, "faults": True},
-        "mqtt_bridge": {"url": broker.url, "agent_id": "box", "name": "Box", **settings},
+        "mqtt_bridge": {"url": url, "agent_id": "box", "name": "Box", **settings},
     }
     sections: dict[str, Any] = dict(more or {})
     if media:

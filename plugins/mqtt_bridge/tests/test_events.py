@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent_core.testing.waiting import eventually
+from mqtt_bridge.settings import MqttBridgeSettings
 
 from .boxes import Box, HurriedClock, running_box
 from .gate import Gate, open_gate
@@ -103,9 +105,13 @@ def receiving(broker: Mosquitto) -> Iterator[list[bytes]]:
     client = Client(
         CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5, reconnect_on_failure=False
     )
-    client.on_connect = lambda *_: client.subscribe(FILTER, qos=0)
+
+    @client.connect_callback()
+    def subscribe(*_: Any) -> None:
+        client.subscribe(FILTER, qos=0)
+
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _client, _data, message: received.append(message.payload)
+    client.on_message = lambda _client, _data, message: received.append(bytes(message.payload))
     client.on_disconnect = lambda *_: ended.set()
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
@@ -123,3 +129,49 @@ async def arrived(received: list[bytes], number: int) -> None:
         return bool(received) and json.loads(received[-1])["sequence"] >= number
 
     await eventually(has_arrived, timeout_s=40)
+
+
+async def test_what_did_not_fit_while_the_broker_was_away_is_told_before_the_rest(tmp_path: Path) -> None:
+    async with (
+        running_mosquitto(tmp_path / "broker") as broker,
+        open_gate(broker.port) as gate,
+    ):
+        gate.is_open = False
+        async with flowing(tmp_path / "box", gate, kept=50) as box:
+            with receiving(broker) as received:
+                for number in range(500):
+                    box.sessions.publish(TOPIC, {"device": "camera0", "number": number})
+                    await checkpoint()
+                await anyio.wait_all_tasks_blocked()
+                gate.is_open = True
+                await arrived(received, 500)
+    messages = [json.loads(each) for each in received]
+    (notice,) = [each for each in messages if each["topic"] == "system.events_dropped"]
+    assert notice["params"]["reason"] == "outbox_full"
+    assert (notice["params"]["after"], notice["params"]["sequence"], notice["params"]["count"]) == (
+        0,
+        450,
+        450,
+    )
+    assert unique(received) == [450, *range(451, 501)]
+
+
+async def test_events_outlive_a_change_of_the_settings(tmp_path: Path) -> None:
+    async with (
+        running_mosquitto(tmp_path / "broker") as broker,
+        open_gate(broker.port) as gate,
+    ):
+        settings = {"url": gate.url, "events": {"per_s": 5000.0}}
+        async with running_box(tmp_path / "box", HurriedClock(40), **settings) as (box, component):
+            with receiving(broker) as received:
+                for number in range(1, 61):
+                    box.sessions.publish(TOPIC, {"device": "camera0"})
+                    if number % 20 == 0:
+                        if number == 20:
+                            await arrived(received, 20)
+                        changed = settings | {"agent_id": "box", "name": f"Box {number}"}
+                        component.configure(MqttBridgeSettings.model_validate(changed))
+                        await anyio.sleep(0.01 * (number == 40))
+                await arrived(received, 60)
+    assert unique(received) == list(range(1, 61))
+    assert len(received) < 60 + 3, "events were sent again because the settings changed"

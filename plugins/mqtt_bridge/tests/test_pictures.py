@@ -285,7 +285,7 @@ async def test_pictures_of_a_real_agent_arrive_through_mosquitto(tmp_path: Path)
     async with (
         running_mosquitto(tmp_path / "broker") as broker,
         watching(broker, f"{ROOT}/#") as seen,
-        bridged_agent(broker, tmp_path / "agent", pictures={"width": 160}) as agent,
+        bridged_agent(broker.url, tmp_path / "agent", pictures={"width": 160}) as agent,
         agent.client("viewer") as client,
     ):
 
@@ -300,9 +300,9 @@ async def test_pictures_of_a_real_agent_arrive_through_mosquitto(tmp_path: Path)
         await seen.until(lambda: seen.last(f"{ROOT}/pictures/camera0") is not None)
         message = next(each for each in seen.messages if "/pictures/" in each.topic.value)
         payload = bytes(message.payload)
-        assert message.properties is not None
-        properties = dict(message.properties.UserProperty)
-        assert message.properties.ContentType == "image/jpeg"
+        told: Any = message.properties
+        properties = dict(told.UserProperty)
+        assert told.ContentType == "image/jpeg"
         assert Image.open(BytesIO(payload)).size == (160, 120)
         assert hashlib.sha256(payload).hexdigest() == properties["sha256"]
         assert (answer["size_bytes"], answer["captured_at"]) == (len(payload), properties["captured_at"])

@@ -16,7 +16,7 @@ from .mosquitto import Seen, running_mosquitto, watching
 async def test_state_is_there_before_the_birth_and_follows_the_cameras(tmp_path: Path) -> None:
     async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, f"{ROOT}/#") as seen:
         labels = {"site": "north"}
-        async with bridged_agent(broker, tmp_path / "agent", cameras=2, labels=labels) as agent:
+        async with bridged_agent(broker.url, tmp_path / "agent", cameras=2, labels=labels) as agent:
             await seen.until(lambda: seen.last(f"{ROOT}/status") == b"online")
             topics = [each.topic.value for each in seen.messages]
             born = topics.index(f"{ROOT}/status")
@@ -56,7 +56,7 @@ async def test_a_recording_is_shown_while_it_goes_on_and_its_name_afterwards(tmp
         pytest.skip("needs FFmpeg")
     async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, f"{ROOT}/#") as seen:
         async with (
-            bridged_agent(broker, tmp_path / "agent", media=True, state={"min_interval_s": 0}) as agent,
+            bridged_agent(broker.url, tmp_path / "agent", media=True, state={"min_interval_s": 0}) as agent,
             agent.client("operator") as client,
         ):
 
