@@ -161,7 +161,7 @@ async def test_events_outlive_a_change_of_the_settings(tmp_path: Path) -> None:
         running_mosquitto(tmp_path / "broker") as broker,
         open_gate(broker.port) as gate,
     ):
-        settings = {"url": gate.url, "events": {"per_s": 5000.0}}
+        settings: dict[str, Any] = {"url": gate.url, "events": {"per_s": 5000.0}}
         async with running_box(tmp_path / "box", HurriedClock(40), **settings) as (box, component):
             with receiving(broker) as received:
                 for number in range(1, 61):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.abc import Process
@@ -68,7 +69,7 @@ async def test_a_camera_that_was_forgotten_while_the_broker_was_off_is_cleared(t
 
 async def test_a_killed_agent_is_offline_and_its_next_start_begins_its_numbers_anew(tmp_path: Path) -> None:
     async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, f"{ROOT}/#") as seen:
-        boots = []
+        boots: list[str] = []
         for _ in range(2):
             async with agent_process(broker, tmp_path / "agent") as process:
                 await seen.until(lambda: seen.last(f"{ROOT}/status") == b"online")
@@ -85,12 +86,12 @@ async def test_a_killed_agent_is_offline_and_its_next_start_begins_its_numbers_a
     assert boots[0] != boots[1]
 
 
-def _events(seen: Seen) -> list[dict[str, object]]:
+def _events(seen: Seen) -> list[dict[str, Any]]:
     found = [each for each in seen.messages if "/events/" in each.topic.value]
     return [json.loads(bytes(each.payload)) for each in found]
 
 
-def _startups(seen: Seen) -> list[object]:
+def _startups(seen: Seen) -> list[str]:
     return [each["boot_id"] for each in _events(seen) if each["topic"] == "system.startup"]
 
 
