@@ -43,7 +43,7 @@ class ClientOptions:
     client_id: str
     keep_alive_s: int
     max_packet_bytes: int
-    will: Outgoing
+    will: Outgoing | None
     user: str | None = None
     password: str | None = None
 
@@ -79,7 +79,8 @@ class _PacketSocket:
 
     def offer(self, packet: bytes) -> None:
         self._packet = memoryview(packet)
-        self.unanswered += 1
+        # Only a message with QoS 1 needs an answer: a broker may send thousands of others at once, such as those it has kept.
+        self.unanswered += packet[0] & 0xF6 == 0x32
 
     def recv(self, buffer_size: int) -> bytes:
         if not self._packet:
@@ -127,7 +128,7 @@ class BrokerClient(aiomqtt.Client):
             keepalive=options.keep_alive_s,
             clean_start=True,
             properties=_connect_properties(options),
-            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            will=None if will is None else aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
             logger=silent,
         )
         self._raw = raw

@@ -13,7 +13,7 @@ from mqtt_bridge.broker.part import BrokerLost, BrokerPublisher
 from mqtt_bridge.broker.reasons import refused_topic
 from mqtt_bridge.broker.status import BrokerStatus
 
-__all__ = ("DroppedTopics", "LivePublisher")
+__all__ = ("DroppedTopics", "LivePublisher", "packet_properties")
 
 _ON_THEIR_WAY_BYTES = 1 << 21
 #: Fixed header, length of the topic and identifier, at their longest.
@@ -54,7 +54,7 @@ class LivePublisher(BrokerPublisher):
 
     async def publish(self, message: Outgoing) -> None:
         """Publish as `BrokerPublisher.publish`."""
-        properties = _properties(message)
+        properties = packet_properties(message)
         extra: bytes = properties.pack()  # type: ignore[no-untyped-call]
         size_bytes = _HEAD_BYTES + len(message.topic.encode()) + len(extra) + len(message.payload)
         if size_bytes > self._limits.packet_bytes:
@@ -91,7 +91,7 @@ class LivePublisher(BrokerPublisher):
         return Outgoing(message.topic, message.payload, qos=qos, retain=retain)
 
 
-def _properties(message: Outgoing) -> Properties:
+def packet_properties(message: Outgoing) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if message.content_type:
         properties.ContentType = message.content_type
