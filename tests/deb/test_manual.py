@@ -81,14 +81,15 @@ def test_man_warns_about_a_mistake(tmp_path: Path) -> None:
 @MAN
 def test_every_command_is_described_with_its_options(tmp_path: Path) -> None:
     text, _ = shown("camera-agent.1", tmp_path)
-    for command in command_tree(_whole_parser()).walk():
+    root = command_tree(_whole_parser())
+    shared = {flag for option in root.flagged for flag in option.flags}
+    for command in root.walk():
         if not (command.words and command.runs_alone):
             continue
         _, found, rest = text.partition(f"\n   {' '.join(command.words)}\n")
         assert found, command.words
         part = re.split(r"\n(?: {3})?\S", rest)[0]
         assert " ".join(command.description.split()) in " ".join(part.split())
-        shared = {"--help", "--json", "--config", "--url", "--token-file"}
         for option in command.flagged:
             assert shared & {*option.flags} or option.flags[-1] in part, (command.words, option.flags)
         for argument in command.arguments:

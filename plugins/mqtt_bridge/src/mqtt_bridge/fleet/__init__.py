@@ -1,0 +1,1 @@
+"""Commands `camera-agent fleet ...`, which drive many agents through one broker."""

@@ -1,0 +1,1 @@
+"""Commands of a fleet, each with its run function."""
