@@ -12,6 +12,7 @@ from mqtt_bridge.agent_link import AgentLink
 from mqtt_bridge.broker.part import BrokerPart
 from mqtt_bridge.broker.retained import RetainedTopics
 from mqtt_bridge.broker.status import BrokerStatus
+from mqtt_bridge.calls.desk import CallDesk
 from mqtt_bridge.events.part import EventsPart, chosen_topics
 from mqtt_bridge.home_assistant.feature import HomeAssistant
 from mqtt_bridge.memory import BridgeMemory
@@ -76,9 +77,14 @@ def bridge_parts(bridge: Bridge) -> BridgeParts:
         events = _events(bridge)
         calls.listen(events)
         online.append(events)
+    tasks: list[BridgeTask] = [hub.run, _Follower(calls, admin, mirror).run]
+    if settings.commands.enabled:
+        desk = CallDesk(bridge.topics, settings.commands, bridge.agent.sessions, clock)
+        online.append(desk)
+        tasks.append(desk.run)
     return BridgeParts(
         tuple(online),
-        (hub.run, _Follower(calls, admin, mirror).run),
+        tuple(tasks),
         pictures if settings.pictures.on_demand else None,
     )
 

@@ -117,6 +117,7 @@ class CommandSettings(Settings):
         le=86_400,
         description="time without calls after which a client's session and streams end",
     )
+    max_calls: int = Field(128, ge=1, le=1000, description="calls that run at a time")
     max_request_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="largest request")
     max_reply_bytes: int = Field(1_048_576, ge=1024, le=16_777_216, description="largest reply")
 

@@ -1,0 +1,1 @@
+"""Signed calls through the broker: messages in, the agent's sessions, replies out."""
