@@ -11,15 +11,18 @@ import anyio
 import psutil
 import pytest
 
+from agent_core.plugin import DependencyFailed
 from agent_core.testing import SimulatedClock
 from agent_core.testing.mediamtx import free_ports
 from agent_core.testing.waiting import eventually
 from mqtt_bridge.broker.messages import Outgoing
 from mqtt_bridge.broker.part import BrokerLost
+from mqtt_bridge.broker.reasons import TAKEN_OVER
 
 from .bridges import BridgeUnderTest, ScriptedPart, running_bridge, warnings_of, with_parts
+from .broker_process import BrokerProcess
 from .mochi_broker import running_mochi
-from .mosquitto import Certificates, running_mosquitto, watching
+from .mosquitto import Certificates, Mosquitto, running_mosquitto, watching
 
 
 async def problem_of(running: BridgeUnderTest) -> str:
@@ -300,6 +303,80 @@ async def test_the_certificate_may_have_another_name(tmp_path: Path) -> None:
         url = f"mqtts://127.0.0.1:{broker.port}"
         async with running_bridge(tmp_path / "state", url=url, tls=tls, parts=with_parts(part)):
             await part.wait_online()
+
+
+async def test_two_agents_with_one_id_are_told_although_the_broker_says_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = ScriptedPart(), ScriptedPart()
+    async with running_mosquitto(tmp_path / "broker") as broker:
+        async with running_bridge(tmp_path / "one", url=broker.url, parts=with_parts(first)) as one:
+            await first.wait_online()
+            async with running_bridge(tmp_path / "two", url=broker.url, parts=with_parts(second)):
+                await second.wait_online()
+                await first.wait_online(2)
+
+                async def taken() -> DependencyFailed | None:
+                    found = one.component.problem
+                    return found if found is not None and found.reason == TAKEN_OVER else None
+
+                problem = await eventually(taken)
+    assert "another client with the same id" in problem.details
+    assert "Give each agent an id of its own" in problem.suggestion
+    assert "another client with the same id" in caplog.text
+
+
+async def test_what_went_while_the_agent_was_off_is_cleared_by_the_next_run(tmp_path: Path) -> None:
+    async with running_mosquitto(tmp_path / "broker") as broker:
+        await leave_and_return(tmp_path, broker)
+
+
+async def test_what_went_is_cleared_at_a_broker_of_another_make(tmp_path: Path, mochi: Path) -> None:
+    async with running_mochi(mochi) as broker:
+        await leave_and_return(tmp_path, broker)
+
+
+async def leave_and_return(folder: Path, broker: BrokerProcess) -> None:
+    async with running_bridge(folder / "state", url=broker.url, parts=with_parts()) as running:
+        topics, retained = running.bridge.topics, running.bridge.retained
+        for camera in ("camera1", "camera2"):
+            retained.set(topics.camera(camera), Outgoing("", b"there"))
+        async with watching(broker, "camera-agent/#") as seen:
+            await seen.until(lambda: seen.last(topics.status) == b"online" and len(seen.messages) == 3)
+    clock = SimulatedClock()
+    async with watching(broker, "camera-agent/#") as seen:
+        async with running_bridge(
+            folder / "state", url=broker.url, parts=with_parts(), clock=clock
+        ) as running:
+            running.bridge.retained.set(topics.camera("camera2"), Outgoing("", b"still there"))
+            await seen.until(lambda: seen.last(topics.status) == b"online")
+            await clock.advance(60)
+            await seen.until(lambda: seen.last(topics.camera("camera1")) == b"")
+    async with watching(broker, "camera-agent/#") as later:
+        await later.until(lambda: len(later.messages) == 2)
+        assert {each.topic.value: each.payload for each in later.messages} == {
+            topics.status: b"offline",
+            topics.camera("camera2"): b"still there",
+        }
+
+
+async def test_own_messages_come_back_only_while_the_broker_tells_what_it_has_kept(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, "camera-agent/#") as seen:
+        async with running_bridge(
+            tmp_path / "state", url=broker.url, parts=with_parts(), clock=clock
+        ) as running:
+            await seen.until(lambda: seen.last(running.bridge.topics.status) == b"online")
+            await clock.advance(60)
+            await eventually(partial(says, broker, "Received UNSUBSCRIBE from box"))
+            running.bridge.retained.set(running.bridge.topics.health, Outgoing("", b"fine"))
+            await seen.until(lambda: seen.last(running.bridge.topics.health) == b"fine")
+        sent = [each for each in broker.log.splitlines() if "Sending PUBLISH to box" in each]
+        assert all("camera-agent/box/status" in each for each in sent)
+
+
+async def says(broker: Mosquitto, words: str) -> bool:
+    return words in broker.log
 
 
 async def test_a_broker_of_another_make(tmp_path: Path, mochi: Path) -> None:

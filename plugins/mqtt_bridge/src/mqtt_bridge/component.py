@@ -8,7 +8,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.plugin import NOT_ASKED, AgentContext, Component, DependencyFailed, WorkerPool
 from mqtt_bridge.broker.connection import BrokerConnection
-from mqtt_bridge.broker.messages import Outgoing
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.retained import RetainedTopics
 from mqtt_bridge.broker.status import BrokerStatus
 from mqtt_bridge.identity import kept_agent_id
@@ -86,11 +86,13 @@ class MqttBridge(Component):
         """Run one bridge until it is to have other settings."""
         settings, clock = self._settings, self._agent.clock
         self.status = BrokerStatus()
-        birth = Outgoing(topics.status, b"online", retain=True)
-        retained = RetainedTopics(clock, birth=birth, min_interval_s=settings.state.min_interval_s)
+        presence = Presence(topics.status)
+        retained = RetainedTopics(clock, birth=presence.birth, min_interval_s=settings.state.min_interval_s)
         parts = self._parts(Bridge(self._agent, settings, topics, retained, self.status, self._memory))
         self.pictures = parts.pictures
-        connection = BrokerConnection(settings, topics, parts.online, clock=clock, status=self.status)
+        connection = BrokerConnection(
+            settings, topics, parts.online, presence=presence, clock=clock, status=self.status
+        )
         async with anyio.create_task_group() as tasks:
             for each in parts.tasks:
                 await tasks.start(each)

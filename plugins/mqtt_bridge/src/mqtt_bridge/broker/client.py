@@ -128,7 +128,7 @@ class BrokerClient(aiomqtt.Client):
             keepalive=options.keep_alive_s,
             clean_start=True,
             properties=_connect_properties(options),
-            will=None if will is None else aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            will=None if will is None else _last_will(will),
             logger=silent,
         )
         self._raw = raw
@@ -165,15 +165,27 @@ class BrokerClient(aiomqtt.Client):
             self._client.loop_misc()
         return self._end.result()
 
-    async def subscribe_all(self, filters: Iterable[str]) -> Mapping[str, int]:
-        """Subscribe, and return the broker's reason code for each filter; cancel it when the connection ends."""
-        wanted = [*filters]
-        if not wanted:
+    async def subscribe_all(self, filters: Mapping[str, bool]) -> Mapping[str, int]:
+        """Subscribe; cancel it when the connection ends.
+
+        Args:
+            filters: filters, each with True if the agent's own messages are to come back, too.
+
+        Returns:
+            The broker's reason code for each filter.
+        """
+        if not filters:
             return {}
-        options = SubscribeOptions(qos=1, noLocal=True)
-        codes = await self.subscribe([(each, options) for each in wanted], timeout=math.inf)
+        wanted = [(each, SubscribeOptions(qos=1, noLocal=not own)) for each, own in filters.items()]
+        codes = await self.subscribe(wanted, timeout=math.inf)
         values = [each.value if isinstance(each, ReasonCode) else each for each in codes]
-        return dict(zip(wanted, values, strict=False))
+        return dict(zip(filters, values, strict=False))
+
+    async def unsubscribe_all(self, filters: Iterable[str]) -> None:
+        """End subscriptions; cancel it when the connection ends."""
+        unwanted = [*filters]
+        if unwanted:
+            await self.unsubscribe(unwanted, timeout=math.inf)
 
     def begin(self, message: Outgoing, properties: Properties) -> "asyncio.Future[int | None]":
         """Begin to publish a message.
@@ -324,6 +336,13 @@ def _connect_properties(options: ClientOptions) -> Properties:
     properties.MaximumPacketSize = options.max_packet_bytes
     properties.ReceiveMaximum = _UNANSWERED // 2
     return properties
+
+
+def _last_will(will: Outgoing) -> aiomqtt.Will:
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+    if will.properties:
+        properties.UserProperty = [*will.properties.items()]
+    return aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
 
 
 def _limits(properties: Properties | None) -> BrokerLimits:

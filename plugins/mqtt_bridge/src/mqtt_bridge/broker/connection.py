@@ -1,7 +1,7 @@
 """Connection to the broker: made again as often as it ends."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import anyio
 
@@ -11,11 +11,12 @@ from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ClientOptions,
 from mqtt_bridge.broker.credentials import Credentials, read_credentials
 from mqtt_bridge.broker.dialler import Dialler
 from mqtt_bridge.broker.filters import matches
-from mqtt_bridge.broker.messages import Incoming, Outgoing
+from mqtt_bridge.broker.messages import Incoming
 from mqtt_bridge.broker.outages import Outages
 from mqtt_bridge.broker.part import BrokerLost, BrokerPart
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.publisher import DroppedTopics, LivePublisher
-from mqtt_bridge.broker.reasons import BrokerProblem, refused_topic
+from mqtt_bridge.broker.reasons import TAKEN_OVER_CODE, BrokerProblem, disconnected, refused_topic
 from mqtt_bridge.broker.status import BrokerStatus
 from mqtt_bridge.settings import MqttBridgeSettings
 from mqtt_bridge.topics import AgentTopics
@@ -24,6 +25,8 @@ __all__ = ("BrokerConnection",)
 
 #: Limit of the farewell at the agent's end.
 _FAREWELL_S = 2.0
+#: Time for a broker to send what it has kept.
+_HEARING_S = 5.0
 
 _log = logging.getLogger("camera_agent.mqtt_bridge")
 
@@ -35,6 +38,7 @@ class BrokerConnection:
         settings: the plugin's settings, with an address.
         topics: the agent's topics; the agent's id is also its client identifier.
         parts: parts of the bridge, in the order in which they begin.
+        presence: birth message, which a part publishes, and last will.
         clock: clock of the pauses.
         status: state to keep.
     """
@@ -45,6 +49,7 @@ class BrokerConnection:
         topics: AgentTopics,
         parts: Sequence[BrokerPart],
         *,
+        presence: Presence,
         clock: Clock,
         status: BrokerStatus,
     ) -> None:
@@ -57,7 +62,10 @@ class BrokerConnection:
         self._dialler = Dialler()
         self._outages = Outages(settings.reconnect_spread_s)
         self._dropped = DroppedTopics()
-        self._offline = Outgoing(topics.status, b"offline", retain=True)
+        self._presence = presence
+        self._rival: BrokerProblem | None = None
+        #: Filters of kept messages that have been heard.
+        self._heard: set[str] = set()
         self._faulty: set[int] = set()
 
     async def run(self) -> None:
@@ -67,6 +75,9 @@ class BrokerConnection:
             return
         while True:
             lasted_s, problem = await self._once(address)
+            if self._rival is not None and problem.reason == "mqtt_closed":
+                problem = self._rival
+            self._rival = None
             self._ended(address, problem, lasted_s)
             await self._clock.sleep(self._outages.pause_s(problem))
 
@@ -85,7 +96,7 @@ class BrokerConnection:
                 client.close()
         except ConnectionRefused as refusal:
             problem = refusal.problem
-            self._adapt(problem)
+            self._presence.adapt(problem.code)
         except DependencyFailed as error:
             problem = BrokerProblem(error.reason, error.details, error.suggestion)
         return 0.0 if began_s is None else self._clock.monotonic_s() - began_s, problem
@@ -101,7 +112,7 @@ class BrokerConnection:
             self._topics.agent,
             settings.keep_alive_s,
             settings.max_packet_bytes,
-            self._offline,
+            self._presence.farewell,
             settings.user,
             credentials.password,
         )
@@ -134,22 +145,41 @@ class BrokerConnection:
 
     async def _leave(self, client: BrokerClient, publisher: LivePublisher) -> None:
         try:
-            await publisher.publish(self._offline)
+            await publisher.publish(self._presence.farewell)
         except BrokerLost:
             return
         await client.leave()
 
     async def _work(self, client: BrokerClient, publisher: LivePublisher) -> None:
         """Subscribe for all parts, then let each use the connection."""
-        filters = dict.fromkeys(each.filter for part in self._parts for each in part.subscriptions)
-        for refused, code in (await client.subscribe_all(filters)).items():
+        wanted = [each for part in self._parts for each in part.subscriptions]
+        live = {each.filter: False for each in wanted if not each.kept}
+        kept = {
+            each.filter: True for each in wanted if each.kept and each.filter not in {*live, *self._heard}
+        }
+        codes = await client.subscribe_all({self._topics.status: True, **live, **kept})
+        for refused, code in codes.items():
             if code >= 0x80:
                 self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")
         async with anyio.create_task_group() as work:
+            work.start_soon(self._hear, client, kept)
             for part in self._parts:
                 work.start_soon(_use, part, publisher)
 
+    async def _hear(self, client: BrokerClient, kept: Iterable[str]) -> None:
+        """Listen for a while to what the broker has kept; from then on it would be the agent's own alone."""
+        await self._clock.sleep(_HEARING_S)
+        self._heard.update(kept)
+        await client.unsubscribe_all(kept)
+
     def _received(self, message: Incoming) -> None:
+        if (
+            message.topic == self._topics.status
+            and self._rival is None
+            and self._presence.shows_rival(message)
+        ):
+            self._rival = self._status.problem = disconnected(TAKEN_OVER_CODE)
+            _log.warning("%s %s", self._rival.details, self._rival.suggestion)
         for index, part in enumerate(self._parts):
             if any(matches(each.filter, message.topic) for each in part.subscriptions):
                 try:
@@ -174,14 +204,6 @@ class BrokerConnection:
                 problem.suggestion,
                 extra={"fields": {"reason": problem.reason, "broker": str(address)}},
             )
-
-    def _adapt(self, problem: BrokerProblem) -> None:
-        """Leave out of the last will what the broker has refused it for."""
-        will = self._offline
-        if problem.code == 0x9B:
-            self._offline = Outgoing(will.topic, will.payload, qos=0, retain=will.retain)
-        elif problem.code == 0x9A:
-            self._offline = Outgoing(will.topic, will.payload, qos=will.qos)
 
 
 async def _use(part: BrokerPart, publisher: LivePublisher) -> None:

@@ -51,6 +51,13 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Filter to subscribe to with QoS 1; own messages never come back (`no local`)."""
+    """Filter to subscribe to with QoS 1.
+
+    Attributes:
+        filter: topic, with wildcards.
+        kept: only what the broker has kept from earlier, the agent's own included, is of interest. The subscription is
+            made once in a run, and ends soon after. Without it, own messages never come back (`no local`).
+    """
 
     filter: str
+    kept: bool = False

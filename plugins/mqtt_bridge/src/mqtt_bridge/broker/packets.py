@@ -11,6 +11,9 @@ __all__ = ("BrokerMisbehaves", "PacketReader")
 #: Longest properties of a packet that are parsed, and longest packet that carries no message.
 _PROPERTIES_BYTES: Final = 8192
 _PUBLISH: Final = 3
+_PUBACK: Final = 4
+#: Reason codes of PUBACK in MQTT 5.
+_ACKNOWLEDGED: Final = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
 _HEADER_BYTES: Final = 5
 
 
@@ -75,7 +78,9 @@ def _variable_integer(data: bytes) -> tuple[int, int]:
 
 
 def _checked(packet: bytes) -> bytes:
-    """Return a packet that the library can parse in time."""
+    """Return a packet that the library can parse, and in time."""
+    if packet[0] >> 4 == _PUBACK:
+        return _plain_acknowledgement(packet)
     if packet[0] >> 4 != _PUBLISH:
         return packet
     qos = packet[0] >> 1 & 3
@@ -92,6 +97,20 @@ def _checked(packet: bytes) -> bytes:
     if length <= _PROPERTIES_BYTES:
         return packet
     return _without_properties(packet[0], packet[body:properties])
+
+
+def _plain_acknowledgement(packet: bytes) -> bytes:
+    """Return an acknowledgement without properties, and with a code of MQTT 5.
+
+    mochi-mqtt 2.7 answers a message that has properties with the code 1 and these properties.
+    """
+    body = 1 + _variable_integer(packet[1:_HEADER_BYTES])[1]
+    if len(packet) - body <= 2:
+        return packet
+    code = packet[body + 2]
+    if code not in _ACKNOWLEDGED:
+        code &= 0x80
+    return bytes((packet[0], 3)) + packet[body : body + 2] + bytes((code,))
 
 
 def _without_properties(first: int, head: bytes) -> bytes:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ("TAKEN_OVER", "BrokerProblem", "disconnected", "refused", "refused_topic")
+__all__ = ("TAKEN_OVER", "TAKEN_OVER_CODE", "BrokerProblem", "disconnected", "refused", "refused_topic")
 
 #: Word of the problem that another client uses the same id.
 TAKEN_OVER: Final = "mqtt_taken_over"
+#: Reason code with which a broker may say so.
+TAKEN_OVER_CODE: Final = 0x8E
 
 _CHECK_ACCESS = "Check user and password_file in [plugins.mqtt_bridge], and the broker's list of users."
 
@@ -106,7 +108,7 @@ def disconnected(code: int) -> BrokerProblem:
             "mqtt_closed", "The MQTT broker has closed the connection.", "See its log.", code
         )
     words, suggestion = _words(code)
-    reason = TAKEN_OVER if code == 0x8E else "mqtt_disconnected"
+    reason = TAKEN_OVER if code == TAKEN_OVER_CODE else "mqtt_disconnected"
     return BrokerProblem(reason, f"The MQTT broker has ended the connection: it {words}.", suggestion, code)
 
 

@@ -52,7 +52,7 @@ class RetainedTopics(BrokerPart):
     def own(self, topic_filter: str) -> None:
         """Clear what is retained below a filter and not wanted. Call it before the first connection."""
         if all(each.filter != topic_filter for each in self._filters):
-            self._filters.append(Subscription(topic_filter))
+            self._filters.append(Subscription(topic_filter, kept=True))
 
     def set(self, topic: str, message: Outgoing) -> None:
         """Let the broker keep `message` as the newest of `topic`. Never waits."""
@@ -131,7 +131,6 @@ class RetainedTopics(BrokerPart):
                 known.pop(topic, None)
 
     async def _clear_strangers(self, broker: BrokerPublisher) -> None:
-        self._strangers.clear()
         await self._clock.sleep(self._settle_s)
         while True:
             self._arrived = anyio.Event()

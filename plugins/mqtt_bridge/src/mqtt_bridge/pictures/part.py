@@ -81,7 +81,7 @@ class PicturesPart:
         #: Cameras with a picture that the broker keeps, as far as is known.
         self._kept: set[str] = set()
         self._changed = anyio.Event()
-        self.subscriptions: Sequence[Subscription] = (Subscription(topics.picture("+")),)
+        self.subscriptions: Sequence[Subscription] = (Subscription(topics.picture("+"), kept=True),)
 
     def see(self, listed: Sequence[str], connected: Sequence[str]) -> None:
         """Take over which cameras there are, and which of them are connected."""
