@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -96,7 +97,12 @@ def test_recording(state: str, expected: str) -> None:
 
 def test_time_of_the_newest_picture() -> None:
     assert value(CAMERA, "sensor", "newest_picture", "camera0") == "2026-11-30T20:00:00.000Z"
-    assert value({**CAMERA, "newest_picture_at": None}, "sensor", "newest_picture", "camera0") == "None"
+    never = {**CAMERA, "newest_picture_at": None}
+    # Home Assistant warns of a state that is no time.
+    assert datetime.fromisoformat(value(never, "sensor", "newest_picture", "camera0")).tzinfo is not None
+    _, camera = entity("sensor", "newest_picture", "camera0")["availability"]
+    available = [rendered(camera["value_template"], json.dumps(each)) for each in (CAMERA, never)]
+    assert available == ["online", "offline"]
     assert attributes(CAMERA, "sensor", "newest_picture", "camera0") == {"tier": "ring"}
 
 
@@ -143,5 +149,8 @@ def test_no_template_fails_on_state_that_is_not_there(payload: str) -> None:
     assert len(templates) > 20
     results = {rendered(each, payload) for each in templates}
     objects = [json.loads(each) for each in results if each.startswith("{")]
-    assert {each for each in results if not each.startswith("{")} <= {"None", "OFF", "ON", "offline"}
+    assert {each for each in results if not each.startswith("{")} <= {
+        *("None", "OFF", "ON", "offline"),
+        "1970-01-01T00:00:00Z",
+    }
     assert [each for found in objects for each in found.values() if each not in (None, [])] == []

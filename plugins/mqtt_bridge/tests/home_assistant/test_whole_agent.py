@@ -32,6 +32,8 @@ from .test_templates import rendered
 
 HUB: Mapping[str, Any] = {"enabled": True, "control": True}
 NODE = "camera-agent-box"
+#: Time of the newest picture of a camera without one.
+NEVER = "1970-01-01T00:00:00Z"
 
 
 @asynccontextmanager
@@ -41,7 +43,7 @@ async def described(
     """Run an agent, and a watcher of everything that is live from now on or was retained."""
     async with (
         watching(broker, "#") as seen,
-        bridged_agent(broker, folder, **{"home_assistant": HUB, **settings}) as agent,
+        bridged_agent(broker.url, folder, **{"home_assistant": HUB, **settings}) as agent,
     ):
         await seen.until(lambda: seen.last(f"{ROOT}/status") == b"online")
         yield agent, seen
@@ -134,7 +136,7 @@ async def test_the_switch_starts_and_stops_a_recording_and_the_button_takes_a_sn
             assert shown(seen, "binary_sensor", "recording-camera0") == "ON"
             await eventually(lambda: switched("OFF", "OFF"))
             await seen.client.publish(press["command_topic"], "PRESS", qos=1)
-            await seen.until(lambda: shown(seen, "sensor", "newest_picture-camera0") not in {None, "None"})
+            await seen.until(lambda: shown(seen, "sensor", "newest_picture-camera0") not in {None, NEVER})
             async with agent.client() as client:
                 assert (await client.call("list_recordings"))["total"] > 0
                 assert (await client.call("list_snapshots"))["total"] == 1
@@ -146,7 +148,7 @@ async def test_retained_commands_do_nothing(tmp_path: Path) -> None:
             await hub.client.publish(f"{ROOT}/control/camera0/snapshot", "PRESS", qos=1, retain=True)
         async with described(broker, tmp_path / "agent", cameras=2) as (agent, seen):
             await seen.client.publish(f"{ROOT}/control/camera1/snapshot", "PRESS", qos=1)
-            await seen.until(lambda: shown(seen, "sensor", "newest_picture-camera1") not in {None, "None"})
+            await seen.until(lambda: shown(seen, "sensor", "newest_picture-camera1") not in {None, NEVER})
             async with agent.client() as client:
                 names = [each["filename"] for each in (await client.call("list_snapshots"))["files"]]
             assert [name.split("/")[0] for name in names] == ["camera1"]

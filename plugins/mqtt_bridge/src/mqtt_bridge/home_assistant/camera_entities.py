@@ -35,11 +35,16 @@ def _while_agent(topics: AgentTopics) -> Fields:
 
 
 def _while_connected(topics: AgentTopics, camera: str) -> Fields:
-    connected = if_state(_IS_CONNECTED, "online", "offline")
+    return _while(topics, camera, _IS_CONNECTED)
+
+
+def _while(topics: AgentTopics, camera: str, condition: str) -> Fields:
+    """Let an entity be available while the agent is there and the camera's state fulfils a condition."""
+    fulfilled = if_state(condition, "online", "offline")
     return {
         "availability": [
             {"topic": topics.status},
-            {"topic": topics.camera(camera), "value_template": connected},
+            {"topic": topics.camera(camera), "value_template": fulfilled},
         ],
         "availability_mode": "all",
     }
@@ -96,11 +101,16 @@ def _recording(topics: AgentTopics, camera: str) -> Entity:
 
 
 def _newest_picture(topics: AgentTopics, camera: str) -> Entity:
-    """Return the time of the newest picture: Home Assistant shows its age, which needs no further message."""
+    """Return the time of the newest picture: Home Assistant shows its age, which needs no further message.
+
+    Without a picture it is unavailable. Home Assistant has no word for an unknown time and logs a warning for anything else, so
+    the value is then a time that is not shown.
+    """
     fields: Fields = {
-        **_state(topics, camera),
+        "state_topic": topics.camera(camera),
+        **_while(topics, camera, "state.newest_picture_at | default(none)"),
         "device_class": "timestamp",
-        "value_template": member("newest_picture_at"),
+        "value_template": member("newest_picture_at", otherwise="1970-01-01T00:00:00Z"),
         "json_attributes_topic": topics.camera(camera),
         "json_attributes_template": attributes({"tier": "state.newest_picture_tier"}),
         **_DIAGNOSTIC,

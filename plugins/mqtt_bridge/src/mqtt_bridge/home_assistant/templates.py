@@ -11,9 +11,9 @@ __all__ = ("attributes", "if_state", "member")
 _STATE = "(value_json | default({}))"
 
 
-def member(path: str) -> str:
-    """Return a template for the member `path` of the state. Without it the result is `None`, which means unknown."""
-    return f"{{{{ {_STATE}.{path} | default(none) }}}}"
+def member(path: str, *, otherwise: str = "None") -> str:
+    """Return a template for the member `path` of the state, or for `otherwise` without a value: `None` means unknown."""
+    return f"{{% set found = {_STATE}.{path} | default(none) %}}{{{{ '{otherwise}' if found is none else found }}}}"
 
 
 def if_state(condition: str, yes: str, no: str) -> str:
