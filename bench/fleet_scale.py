@@ -79,7 +79,7 @@ class Run:
     async def all_phases(self) -> None:
         await self.birth()
         await self.idle()
-        # calls
+        await self.calls()
         await self.events()
         await self.restart()
 
@@ -118,9 +118,9 @@ class Run:
         """One client calls each agent, signed."""
         phase = self.phase()
         await phase.begin()
-        self.result.replies = await call_all(self.broker.port, boxes(range(self.plan.agents)))
+        self.result.replies = await call_all(self.broker.port)
         replies = self.result.replies
-        note = f"{replies.good} of {self.plan.agents} replies; {replies.per_s:.0f} per s"
+        note = f"{replies.good} of {replies.agents} replies; {replies.per_s:.0f} per s; found in {replies.found_s:.1f} s"
         self.show(await phase.row("a signed call to each", note))
 
     async def events(self) -> None:

@@ -1,7 +1,5 @@
 """Stub controllers: the agent's own session logic over recorded answers, and real keys, signatures and nonces."""
 
-import base64
-import hmac
 import json
 import random
 import resource
@@ -18,12 +16,13 @@ from agent_core.auth.call_verifier import CallVerifier
 from agent_core.auth.nonce_file import NonceFile
 from agent_core.auth.nonces import UsedNonces
 from agent_core.auth.roles import Role
-from agent_core.auth.stored_keys import MQTT_KEY_PREFIX, KeyKind, key_digest
+from agent_core.auth.stored_keys import KeyKind
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.plugin.sessions import SignedCall, VerifiedCall
 from agent_core.testing import FakeAgent, FakeSessions, running_agent
+from mqtt_bridge.client.keys import agent_key
 
-__all__ = ("Box", "Stub", "boxes", "raise_descriptor_limit", "record_answers", "stubs")
+__all__ = ("FLEET_KEY", "Box", "Stub", "boxes", "raise_descriptor_limit", "record_answers", "stubs")
 
 #: Methods that the bridge may ask for the state of an agent, and one that a fleet calls.
 METHODS = (
@@ -37,7 +36,7 @@ METHODS = (
     "list_snapshots",
 )
 _CAMERAS = 2
-_FLEET_KEY = b"fk_of-a-benchmark"
+FLEET_KEY = "fk_" + 43 * "x"
 _MOMENT = "2026-11-30T12:00:00.000Z"
 
 
@@ -64,19 +63,11 @@ class Box:
     agent: str
     key: str
 
-    @property
-    def key_id(self) -> str:
-        return key_digest(self.key)[:16]
-
 
 def boxes(numbers: Iterable[int]) -> list[Box]:
-    """Return agents whose keys are derived from one fleet key, as `camera-agent fleet agent-key` does it."""
-    made = []
-    for number in numbers:
-        agent = f"box-{number:05}"
-        digest = hmac.digest(_FLEET_KEY, f"camera-agent mqtt agent key 1\n{agent}".encode(), "sha256")
-        made.append(Box(agent, MQTT_KEY_PREFIX + base64.urlsafe_b64encode(digest).decode().rstrip("=")))
-    return made
+    """Return agents, each with its own key of the fleet."""
+    agents = [f"box-{number:05}" for number in numbers]
+    return [Box(agent, agent_key(FLEET_KEY, agent)) for agent in agents]
 
 
 class StubSessions(FakeSessions):

@@ -17,7 +17,7 @@ async def shown(plan: Plan, folder: Path) -> Result:
     result = await measure(plan, folder)
     assert result.births == [plan.agents, plan.agents]  # the second time after the broker was killed
     assert result.retained == [TOPICS * plan.agents, TOPICS * plan.agents]
-    # calls
+    assert (result.replies.good, result.replies.errors) == (plan.agents, [])
     assert result.delivered == plan.events * plan.agents
     return result
 
