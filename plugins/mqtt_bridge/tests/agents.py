@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from agent_core.plugin import Clock
 from agent_core.testing import RunningAgent, running_agent
 
 from .mosquitto import Seen
@@ -23,6 +24,8 @@ async def bridged_agent(
     *,
     cameras: int = 1,
     media: bool = False,
+    clock: Clock | None = None,
+    plugins: Mapping[str, object] | None = None,
     more: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningAgent]:
@@ -33,6 +36,8 @@ async def bridged_agent(
         folder: state of the agent, kept over its starts.
         cameras: number of virtual cameras, from camera0 on.
         media: run a media server too, for recordings.
+        clock: clock of the agent; default: the system's.
+        plugins: further plugins, as classes by name.
         more: further sections of the agent's configuration.
         settings: settings of the bridge.
     """
@@ -40,17 +45,19 @@ async def bridged_agent(
         {"name": f"Camera {number}", "id": f"camera{number}", "width": 320, "height": 240, "fps": 10}
         for number in range(cameras)
     ]
-    plugins: dict[str, Any] = {
+    table: dict[str, Any] = {
         "enabled": ["virtual_camera", "ffmpeg_tier", "mqtt_bridge"],
         "virtual_camera": {"cameras": devices, "faults": True},
         "mqtt_bridge": {"url": url, "agent_id": "box", "name": "Box", **settings},
     }
     sections: dict[str, Any] = dict(more or {})
     if media:
-        plugins["enabled"].append("embedded_server")
-        plugins["embedded_server"] = {"api_port": 0, "rtsp_port": 0}
+        table["enabled"].append("embedded_server")
+        table["embedded_server"] = {"api_port": 0, "rtsp_port": 0}
     folder.mkdir(exist_ok=True)
-    async with running_agent(config={**sections, "plugins": plugins}, folder=folder) as agent:
+    async with running_agent(
+        plugins=plugins, config={**sections, "plugins": table}, folder=folder, clock=clock
+    ) as agent:
         yield agent
 
 
