@@ -126,7 +126,6 @@ async def test_everything_is_shown_before_the_birth(box: Box, clock: SimulatedCl
                 "readiness": "ready",
                 "problems": [],
                 "components": {"mqtt_bridge": "RUNNING"},
-                "checks": [],
                 "active_recordings": 0,
                 "cpu_percent": 5.0,
                 "memory_percent": 30.0,

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 from PIL import Image
+from pydantic import ValidationError
 
 from agent_core.client import CallFailed
 from agent_core.plugin import CaptureFailed, InvalidParams, InvalidState, NotFound, Unsupported
@@ -162,6 +163,11 @@ async def test_only_connected_and_chosen_cameras_are_asked() -> None:
     async with online(made.part, broker):
         await clock.advance(5)
     assert [each["device"] for each in made.agent.calls] == ["camera1"]
+
+
+def test_an_interval_of_less_than_a_second_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 second, or 0"):
+        PictureSettings(interval_s=0.1)
 
 
 async def test_without_an_interval_there_are_no_timers_and_no_pictures() -> None:

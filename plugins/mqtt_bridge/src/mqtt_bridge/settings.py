@@ -103,6 +103,15 @@ class PictureSettings(Settings):
     )
     cameras: tuple[_CAMERA, ...] = Field((), max_length=1000, description="the only cameras; empty: all")
 
+    @field_validator("interval_s")
+    @classmethod
+    def _not_a_video(cls, interval_s: float) -> float:
+        if 0 < interval_s < 1:
+            raise ValueError(
+                "set at least 1 second, or 0 for no pictures; live pictures are no matter for MQTT"
+            )
+        return interval_s
+
 
 class CommandSettings(Settings):
     """Signed calls over the broker."""

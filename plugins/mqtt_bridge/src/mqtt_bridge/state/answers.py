@@ -89,7 +89,6 @@ class Status(Answer):
     status: str
     uptime: float
     components: dict[str, str]
-    checks: list[dict[str, Any]]
     timestamp: str
 
 

@@ -68,7 +68,6 @@ def health_document(view: AgentView) -> Document:
         "readiness": view.system.status,
         "problems": [each.model_dump() for each in view.system.problems],
         "components": view.status.components,
-        "checks": view.status.checks,
         "active_recordings": view.metrics.recording_metrics.active_recordings,
         "cpu_percent": metrics.cpu_usage,
         "memory_percent": metrics.memory_usage,
