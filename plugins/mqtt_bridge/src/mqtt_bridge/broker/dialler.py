@@ -87,6 +87,21 @@ async def _connect(address: BrokerAddress, places: Sequence[Resolved]) -> socket
     """Return the first connection, begun one after the other until one succeeds."""
     made: list[socket.socket] = []
     errors: list[OSError] = []
+    try:
+        await _attempt_all(places, made, errors)
+    except BaseException:  # cancelled in the moment in which one was made
+        for each in made:
+            each.close()
+        raise
+    for spare in made[1:]:
+        spare.close()
+    if made:
+        return made[0]
+    raise ConnectionRefused(_unreachable(address, errors))
+
+
+async def _attempt_all(places: Sequence[Resolved], made: list[socket.socket], errors: list[OSError]) -> None:
+    """Begin connections one after the other until one is made; append to `made` and `errors`."""
     async with anyio.create_task_group() as attempts:
 
         async def attempt(place: Resolved, failed: anyio.Event) -> None:
@@ -104,11 +119,6 @@ async def _connect(address: BrokerAddress, places: Sequence[Resolved]) -> socket
             attempts.start_soon(attempt, place, failed)
             with anyio.move_on_after(_HEAD_START_S):
                 await failed.wait()
-    for spare in made[1:]:
-        spare.close()
-    if made:
-        return made[0]
-    raise ConnectionRefused(_unreachable(address, errors))
 
 
 async def _connect_one(place: Resolved) -> socket.socket:
