@@ -218,7 +218,14 @@ async def test_pictures_of_all_are_stored_by_one_command(fleet: Fleet) -> None:
         assert {(fleet.folder / "out" / name).read_bytes() for name in names} == {JPEG}
         asked = [each.request["params"] for each in box.calls if each.request["method"] == "get_picture"]
         assert [(each["device"], each["width"]) for each in asked] == [("camera0", 320), ("camera2", 320)]
-        assert asked[0]["max_bytes"] == (1_048_576 - 4096) * 3 // 4
+        assert "max_bytes" not in asked[0]
+
+
+async def test_a_picture_has_to_fit_into_a_reply_of_the_agent(fleet: Fleet) -> None:
+    limits = {"max_reply_bytes": 100_000}
+    async with running_box(fleet.broker, "box1", cameras_and_pictures, limits=limits) as box:
+        assert (await fleet.run("fleet", "snapshot", "box1", "-o", "out", "--camera", "camera0")).code == 0
+    assert box.calls[0].request["params"]["max_bytes"] == (100_000 - 4096) * 3 // 4
 
 
 async def test_no_file_is_replaced(fleet: Fleet) -> None:

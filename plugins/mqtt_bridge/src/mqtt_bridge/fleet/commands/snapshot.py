@@ -24,7 +24,8 @@ _CAMERA = re.compile(r"camera(?:0|[1-9][0-9]{0,8})", re.ASCII)
 _CAMERAS = 1000
 #: Room for the rest of a reply beside the picture in base64, which takes four bytes for three.
 _REPLY_REST_BYTES = 4096
-_LEAST_BYTES = 1024
+#: Bounds of the parameter `max_bytes`; the upper one is its default.
+_LEAST_BYTES, _MOST_BYTES = 1024, 700_000
 _PROPOSED_WIDTH = re.compile(r"width=([1-9][0-9]{0,4})")
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}
 
@@ -121,7 +122,9 @@ class _Taking:
 
     async def _picture(self, agent: FleetAgent, camera: str) -> tuple[_Picture, bytes]:
         room_bytes = (agent.limits.max_reply_bytes - _REPLY_REST_BYTES) * 3 // 4
-        params: dict[str, JsonValue] = {"device": camera, "max_bytes": max(_LEAST_BYTES, room_bytes)}
+        params: dict[str, JsonValue] = {"device": camera}
+        if room_bytes < _MOST_BYTES:
+            params["max_bytes"] = max(_LEAST_BYTES, room_bytes)
         params |= {
             name: value
             for name, value in (("width", self._wanted.width), ("quality", self._wanted.quality))
