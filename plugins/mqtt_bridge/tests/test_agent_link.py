@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from agent_core.testing import SimulatedClock
+from agent_core.testing import FakeSessions, SimulatedClock
 from mqtt_bridge.agent_link import AgentLink
 from mqtt_bridge.link import EVENTS_DROPPED, AgentEvent, CallRefused
 
@@ -175,3 +175,29 @@ async def test_a_call_without_an_answer_ends_with_its_session_and_the_next_one_w
             tasks.start_soon(ask_again)  # it waits for the next session
             await clock.advance(1)
     assert answers == ["pong"]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_bursts_larger_than_the_queue_of_the_agents_sessions_arrive_whole(ends: bool) -> None:
+    clock = SimulatedClock()
+    sessions = FakeSessions(clock, max_queued_events=16)
+    for _ in range(40):
+        sessions.publish("camera.connected", {"device": "camera0"})
+    kept, link = Kept("camera.connected"), AgentLink(sessions, "viewer", clock)
+    link.listen(kept)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.run)
+        with anyio.fail_after(20):
+            assert await link.followed() == sessions.boot_id
+            for burst in range(12):
+                for _ in range(5 * burst):
+                    sessions.publish("camera.connected", {"device": "camera0"})
+                if ends and burst % 3 == 0:
+                    sessions.end_sessions()
+                    await clock.advance(31)
+                for _ in range(burst % 4):
+                    await checkpoint()
+            await clock.advance(60)
+        tasks.cancel_scope.cancel()
+    assert [number for number, _ in kept.places] == list(range(1, 40 + 5 * 66 + 1))
+    assert {topic for _, topic in kept.places} == {"camera.connected"}

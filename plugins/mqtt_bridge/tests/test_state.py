@@ -8,6 +8,7 @@ import pytest
 
 from agent_core.plugin.ffmpeg import locate
 from agent_core.testing.waiting import eventually
+from external_discovery.plugin import ExternalDiscoveryPlugin
 
 from .agents import ROOT, bridged_agent, set_fault, state_of
 from .mosquitto import Seen, running_mosquitto, watching
@@ -77,3 +78,22 @@ async def test_a_recording_is_shown_while_it_goes_on_and_its_name_afterwards(tmp
 def _recording(seen: Seen) -> tuple[str, str | None]:
     shown = state_of(seen, "recordings", "camera0")
     return ("", None) if shown is None else (shown["state"], shown["filename"])
+
+
+async def test_a_camera_that_an_operator_removes_is_cleared(tmp_path: Path) -> None:
+    network = {"external_discovery": ExternalDiscoveryPlugin}
+    async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, f"{ROOT}/#") as seen:
+        async with (
+            bridged_agent(broker.url, tmp_path / "agent", plugins=network) as agent,
+            agent.client("operator") as client,
+        ):
+            url = "rtsp://192.0.2.10/live"
+            added = await client.call("add_external_stream", stream_url=url, stream_name="Yard", verify=False)
+            topics = [f"{ROOT}/state/{kind}/{added['device']}" for kind in ("cameras", "recordings")]
+            await seen.until(lambda: all(seen.last(topic) for topic in topics))
+            camera = state_of(seen, "cameras", added["device"])
+            assert camera is not None
+            assert camera["name"] == "Yard"
+            await client.call("remove_external_stream", stream_url=url)
+            await seen.until(lambda: [seen.last(topic) for topic in topics] == [b"", b""])
+            assert state_of(seen, "cameras", "camera0") is not None

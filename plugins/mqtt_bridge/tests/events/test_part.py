@@ -12,7 +12,7 @@ from agent_core.testing import SimulatedClock
 from mqtt_bridge.broker.messages import Outgoing
 from mqtt_bridge.broker.part import BrokerLost
 from mqtt_bridge.events.outbox import EventOutbox
-from mqtt_bridge.events.part import EventsPart
+from mqtt_bridge.events.part import AGENT_TOPICS, EventsPart, chosen_topics
 from mqtt_bridge.link import EVENTS_DROPPED, AgentEvent
 from mqtt_bridge.topics import AgentTopics
 
@@ -167,3 +167,19 @@ async def test_a_slow_broker_gets_the_newest_events_and_is_told_of_the_others() 
             assert each["sequence"] == position + 1
         position = each["sequence"]
     assert position == 200
+
+
+def test_topics_are_chosen_by_pattern_or_name() -> None:
+    assert chosen_topics(("*",)) == AGENT_TOPICS
+    assert chosen_topics(("recording.*", "camera.connected")) == (
+        "camera.connected",
+        "recording.start",
+        "recording.stop",
+        "recording.error",
+    )
+    assert chosen_topics(("snapshot.*", "external_discovery.progress", "camera_status_update")) == (
+        "snapshot.taken",
+        "external_discovery.progress",
+        "camera_status_update",
+    )
+    assert chosen_topics(()) == ()
