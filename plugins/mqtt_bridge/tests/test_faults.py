@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import psutil
 import pytest
 
 from agent_core.plugin import DependencyFailed
@@ -21,6 +20,7 @@ from mqtt_bridge.broker.reasons import TAKEN_OVER
 
 from .bridges import BridgeUnderTest, ScriptedPart, running_bridge, warnings_of, with_parts
 from .broker_process import BrokerProcess
+from .descriptors import open_descriptors, sockets_to
 from .mochi_broker import running_mochi
 from .mosquitto import Certificates, Mosquitto, running_mosquitto, watching
 
@@ -67,7 +67,7 @@ async def test_hours_without_a_broker_leave_one_line_and_nothing_else(
             retained.set("t", Outgoing("t", b"%d" % turn))
             await eventually(partial(has_slept, clock, turn + 1))
             await clock.advance(60)
-            tried.append(len(descriptors()))
+            tried.append(open_descriptors())
         assert tried[-1] <= tried[0]
         assert len(retained._wanted) == 1
     assert len(warnings_of(caplog)) == 1
@@ -75,10 +75,6 @@ async def test_hours_without_a_broker_leave_one_line_and_nothing_else(
 
 async def has_slept(clock: SimulatedClock, times: int) -> bool:
     return len(clock.sleeps) >= times
-
-
-def descriptors() -> list[Path]:
-    return [*Path("/proc/self/fd").iterdir()]
 
 
 async def test_a_killed_broker_is_lost_and_found_again(
@@ -151,12 +147,6 @@ async def test_the_real_socket_sends_small_packets_at_once(tmp_path: Path) -> No
         async with running_bridge(tmp_path / "state", url=broker.url, parts=with_parts(part)):
             await part.wait_online()
             assert [is_at_once(each) for each in sockets_to(broker.port)] == [True]
-
-
-def sockets_to(port: int) -> list[int]:
-    """Return this process's descriptors of sockets to a port."""
-    own = psutil.Process().net_connections("tcp")
-    return [each.fd for each in own if each.raddr and each.raddr.port == port]
 
 
 def is_at_once(descriptor: int) -> bool:
