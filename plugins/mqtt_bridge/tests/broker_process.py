@@ -23,13 +23,11 @@ class BrokerProcess:
         words: its command.
         port: its port, the same after each start.
         host: address that it listens on.
-        wait: `start` waits until it listens; False if that cannot be reached from here.
     """
 
     words: Sequence[str]
     port: int
     host: str = "127.0.0.1"
-    wait: bool = True
     process: Process | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -42,8 +40,7 @@ class BrokerProcess:
         self.process = await self._stack.enter_async_context(
             child(self.words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )
-        if self.wait:
-            await eventually(self._listens)
+        await eventually(self._listens)
 
     async def kill(self) -> None:
         """Kill it, as a power cut does."""

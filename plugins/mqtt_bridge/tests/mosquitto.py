@@ -148,7 +148,7 @@ async def running_mosquitto(
     )
     (folder / "mosquitto.conf").write_text("\n".join((*first, *config, "")))
     words = (*launcher, program, "-c", f"{folder}/mosquitto.conf")
-    broker = Mosquitto(words, port, host, wait=not launcher, folder=folder)
+    broker = Mosquitto(words, port, host, folder=folder)
     await broker.start()
     try:
         yield broker
