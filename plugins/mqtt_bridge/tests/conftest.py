@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import agent_process
+
 from .mochi_broker import built_mochi
+
+#: A fixture of the agent's own tests.
+__all__ = ("agent_process",)
 
 
 @pytest.fixture(scope="session")
