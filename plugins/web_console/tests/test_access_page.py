@@ -7,7 +7,10 @@ import anyio
 import httpx
 import pytest
 
-from agent_core.testing import RunningAgent
+from agent_core.auth.api_keys import ApiKeys, NewKey
+from agent_core.auth.roles import Role
+from agent_core.auth.stored_keys import KeyKind
+from agent_core.testing import RunningAgent, SystemClock
 from plugins.web_console.tests.rig import BLUE, RED, SHOWN, Browser, box, browser, login_link, painted
 from tests.foreign_page import foreign_page
 
@@ -77,6 +80,19 @@ async def test_api_keys_are_made_shown_once_and_revoked(tmp_path: Path) -> None:
         await page("tab", number=1)
         await page("until", script="document.querySelector('.login .problem')?.textContent.length > 0")
         assert await page("run", script="sessionStorage.length") == 0
+
+
+async def test_a_key_that_signs_calls_is_listed_by_its_kind(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        keys = ApiKeys(agent.folder / "state/api-keys.json", SystemClock())
+        keys.add(NewKey("fleet", Role.OPERATOR, KeyKind.MQTT))
+        await page("open", url=login_link(agent))
+        await page("click", selector="nav a[href='#/access']")
+        await page("wait", selector=ROWS.format("API keys"), text="mqtt")
+        await page("click", selector="button[aria-label='Revoke the key for signed calls of fleet']")
+        await page("click", selector=CONFIRM)
+        await page("until", script=EMPTY.format("API keys"))
+        assert keys.refresh() == ()
 
 
 async def made_link(page: Browser, device: str) -> tuple[str, str]:

@@ -128,7 +128,7 @@ async def test_an_error_of_the_agent_is_its_reply(rig: Rig) -> None:
     assert (reply["id"], reply["error"]["code"]) == (3, -32601)
 
 
-@pytest.mark.parametrize("request_", [{"jsonrpc": "1.0"}, {"params": 7}, {"params": list(range(10_001))}])
+@pytest.mark.parametrize("request_", [{"jsonrpc": "1.0"}, {"params": 7}])
 async def test_a_request_that_is_none_for_the_agent_has_a_reply(rig: Rig, request_: dict[str, Any]) -> None:
     call = rig.client.call(rig.clock.now(), "work")
     rig.desk.received(incoming(call, json.dumps({**call.request, **request_}).encode()))
@@ -334,6 +334,22 @@ async def test_a_lost_connection_loses_replies_and_nothing_else(rig: Rig) -> Non
     rig.ask(id=2)
     assert [reply["id"] for reply in await rig.broker.replies(1)] == [2]
     assert rig.sessions.open == 1
+
+
+async def test_a_flood_takes_a_tenth_of_the_processor(rig: Rig) -> None:
+    """Also one that is signed; the calls of others are lost with it, and the cameras lose nothing."""
+    call = rig.client.call(rig.clock.now(), "work")
+    costly = incoming(call, b"," * 32_000)
+    for _ in range(100):
+        rig.desk.received(costly)
+    assert rig.desk.refusals.counts == {"too_large": 1, "busy": 99}
+    for _ in range(1000):
+        rig.desk.received(incoming(call, b"no json"))
+    assert rig.desk.refusals.counts["json"] == pytest.approx(950, abs=5)
+    await rig.clock.advance(1)
+    for _ in range(1000):
+        rig.desk.received(incoming(call, b"no json"))
+    assert rig.desk.refusals.counts["json"] == pytest.approx(950 + 483, abs=6)
 
 
 async def test_a_flood_waits_in_no_queue_without_end(rig: Rig) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mqtt_bridge.broker.messages import Incoming
-from mqtt_bridge.calls.message import NoCall, signed_call
+from mqtt_bridge.calls.message import NoCall, cost_of, signed_call
 
 from .clients import AGENT, PREFIX, Signer, incoming, properties_of
 
@@ -86,7 +86,9 @@ def test_a_client_has_a_name_of_one_level(client: str) -> None:
         (b'{"id":1,"method":"ping","params":{"a":1e999}}', "json"),
         (b'{"id":' + b"9" * 4400 + b',"method":"ping"}', "json"),
         (b'{"id":1,"method":"ping","params":' + b"[" * 64 + b"]" * 64 + b"}", "json"),
-        (b"[" * 4000, "json"),
+        (b"[" * 900, "json"),
+        (b"[" * 4000, "too_large"),
+        (b'{"id":1,"method":"ping","params":[' + b"1," * 1000 + b"1]}", "too_large"),
         (b"[]", "request"),
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', "request"),
         (b'"ping"', "request"),
@@ -102,6 +104,13 @@ def test_a_client_has_a_name_of_one_level(client: str) -> None:
 )
 def test_a_payload_is_one_request_with_an_id(payload: bytes, expected: str) -> None:
     assert reason(incoming(CALL, payload)) == expected
+
+
+def test_the_cost_of_a_message_grows_with_its_bytes_and_values() -> None:
+    small = cost_of(incoming(CALL, PAYLOAD))
+    assert 1 < small < 1.5
+    assert cost_of(incoming(CALL, b" " * 65_536)) == pytest.approx(33, abs=0.1)
+    assert cost_of(incoming(CALL, b"[" * 3200)) == pytest.approx(102.5, abs=0.2)
 
 
 def test_nesting_that_the_agent_accepts_is_accepted() -> None:

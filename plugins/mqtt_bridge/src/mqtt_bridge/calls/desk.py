@@ -20,7 +20,8 @@ from agent_core.plugin import (
 )
 from mqtt_bridge.broker.messages import Incoming, Outgoing, Subscription
 from mqtt_bridge.broker.part import BrokerLost, BrokerPublisher
-from mqtt_bridge.calls.message import NoCall, signed_call
+from mqtt_bridge.calls.budget import Budget
+from mqtt_bridge.calls.message import NoCall, cost_of, signed_call
 from mqtt_bridge.calls.refusals import Refusals
 from mqtt_bridge.calls.session import CallSession
 from mqtt_bridge.settings import CommandSettings
@@ -37,6 +38,8 @@ __all__ = ("MOST_SESSIONS", "MOST_SESSIONS_OF_USER", "CallDesk")
 MOST_SESSIONS_OF_USER, MOST_SESSIONS = 32, 256
 #: Messages whose signatures are being checked; more are dropped, as strangers may have sent them.
 _MOST_CHECKS = 256
+#: Units of `cost_of` for checks, at once and per second: a tenth of a processor, whatever strangers send.
+_CHECK_BURST, _CHECKS_PER_S = 2000, 500
 #: Time proposed to a client when too much is going on.
 _BUSY_RETRY_MS = 500
 #: Seconds for which the broker keeps a reply for a client that is away.
@@ -76,6 +79,7 @@ class CallDesk:
         self._broker: BrokerPublisher | None = None
         self._tasks: TaskGroup | None = None
         self._checks = self._calls = 0
+        self._allowance = Budget(_CHECK_BURST, _CHECKS_PER_S, clock.monotonic_s())
         self.refusals = Refusals(clock)
         self.subscriptions: Sequence[Subscription] = (Subscription(topics.calls),)
 
@@ -106,7 +110,8 @@ class CallDesk:
         """Take a message that asks for a call."""
         if self._tasks is None:
             return
-        if self._checks >= _MOST_CHECKS:
+        affordable = self._allowance.take(cost_of(message), self._clock.monotonic_s())
+        if self._checks >= _MOST_CHECKS or not affordable:
             self.refusals.note("busy")
             return
         try:

@@ -11,7 +11,7 @@ from agent_core.plugin import SignedCall
 from mqtt_bridge.broker.messages import Incoming
 from mqtt_bridge.topics import reply_topic
 
-__all__ = ("NoCall", "signed_call")
+__all__ = ("NoCall", "cost_of", "signed_call")
 
 _CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _KEY_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -22,6 +22,10 @@ _MOST_CORRELATION_BYTES = 64
 _TYPES = ("", "application/json")
 #: Nesting that the agent accepts, and less than its parser stands.
 _MOST_LEVELS = 64
+#: Values in a request, as on the agent's port before a client has authenticated.
+_MOST_VALUES = 1000
+#: Bytes, and values, that cost as much time as a small call: 0.15 ms on a slow PC.
+_BYTES_OF_UNIT, _VALUES_OF_UNIT = 2048, 32
 
 
 class NoCall(Exception):
@@ -30,6 +34,16 @@ class NoCall(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def cost_of(message: Incoming) -> float:
+    """Return how much time the check of a message takes, in units of a small call, without looking far into it."""
+    return 1 + len(message.payload) / _BYTES_OF_UNIT + _values(message.payload) / _VALUES_OF_UNIT
+
+
+def _values(payload: bytes) -> int:
+    """Return the number of values in JSON, or a higher one if there are commas or brackets in texts."""
+    return payload.count(b",") + payload.count(b"[") + payload.count(b"{") + 1
 
 
 def signed_call(message: Incoming, *, prefix: str, agent: str, most_bytes: int) -> SignedCall:
@@ -80,6 +94,8 @@ def signed_call(message: Incoming, *, prefix: str, agent: str, most_bytes: int) 
 
 def _request(payload: bytes) -> dict[str, JsonValue]:
     """Return a single request with an id. Raises NoCall."""
+    if _values(payload) > _MOST_VALUES:
+        raise NoCall("too_large")
     try:
         found = _DECODER.decode(payload.decode())
     except (ValueError, RecursionError) as error:  # of which undecodable bytes are one

@@ -2,9 +2,9 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
 
 from agent_core.plugin import Clock
+from mqtt_bridge.calls.budget import Budget
 
 __all__ = ("Refusals",)
 
@@ -12,17 +12,9 @@ _LOG = logging.getLogger("camera_agent.mqtt_bridge")
 #: Shortest time between two lines in the log.
 _PAUSE_S = 60.0
 #: Error replies for each key: this many at once, and one per second.
-_BURST, _PER_S = 10.0, 1.0
+_BURST, _PER_S = 10, 1
 #: Keys whose replies are counted; each has signed, so there are not many.
 _MOST_KEYS = 1000
-
-
-@dataclass(slots=True)
-class _Budget:
-    """Replies left at one time of the monotonic clock."""
-
-    left: float
-    at_s: float
 
 
 class Refusals:
@@ -33,7 +25,7 @@ class Refusals:
         self.counts: Counter[str] = Counter()
         self._untold: Counter[str] = Counter()
         self._told_at_s: float | None = None
-        self._budgets: dict[str, _Budget] = {}
+        self._budgets: dict[str, Budget] = {}
 
     def note(self, reason: str) -> None:
         """Count a refusal. The log gets one line per minute at most, with all since the last one."""
@@ -54,10 +46,5 @@ class Refusals:
         if budget is None:
             if len(self._budgets) >= _MOST_KEYS:
                 self._budgets.clear()
-            budget = self._budgets[key_id] = _Budget(_BURST, now_s)
-        budget.left = min(_BURST, budget.left + (now_s - budget.at_s) * _PER_S)
-        budget.at_s = now_s
-        if budget.left < 1:
-            return False
-        budget.left -= 1
-        return True
+            budget = self._budgets[key_id] = Budget(_BURST, _PER_S, now_s)
+        return budget.take(1, now_s)
