@@ -32,16 +32,16 @@ Qos = Literal[0, 1]
 class TlsSettings(Settings):
     """Certificates for `mqtts://`."""
 
-    ca_file: Path | None = Field(
+    ca_file: Annotated[Path | None, HOT] = Field(
         None, description="certificates (PEM) of the authorities to trust; default: those of the system"
     )
-    certificate_file: Path | None = Field(
+    certificate_file: Annotated[Path | None, HOT] = Field(
         None, description="the agent's own certificate (PEM), for brokers that ask for one"
     )
-    key_file: Path | None = Field(
+    key_file: Annotated[Path | None, HOT] = Field(
         None, description="private key (PEM) of certificate_file, without a password"
     )
-    server_name: str | None = Field(
+    server_name: Annotated[str | None, HOT] = Field(
         None,
         min_length=1,
         max_length=253,
@@ -58,14 +58,14 @@ class TlsSettings(Settings):
 class StateSettings(Settings):
     """Retained state of the agent, its cameras and its recordings."""
 
-    qos: Qos = Field(1, description="quality of service: 1 with acknowledgement, 0 without")
-    min_interval_s: float = Field(
+    qos: Annotated[Qos, HOT] = Field(1, description="quality of service: 1 with acknowledgement, 0 without")
+    min_interval_s: Annotated[float, HOT] = Field(
         1.0,
         ge=0,
         le=3600,
         description="shortest time between two messages of one topic; the newest state is sent",
     )
-    refresh_s: float = Field(
+    refresh_s: Annotated[float, HOT] = Field(
         60.0, ge=10, le=86_400, description="time between two readings of load, disk and latencies"
     )
 
@@ -73,35 +73,41 @@ class StateSettings(Settings):
 class EventSettings(Settings):
     """Events of the agent as messages."""
 
-    enabled: bool = Field(default=True, description="publish the agent's events")
-    qos: Qos = Field(1, description="quality of service: 1 with acknowledgement, 0 without")
-    topics: tuple[_TOPIC_NAME, ...] = Field(
+    enabled: Annotated[bool, HOT] = Field(default=True, description="publish the agent's events")
+    qos: Annotated[Qos, HOT] = Field(1, description="quality of service: 1 with acknowledgement, 0 without")
+    topics: Annotated[tuple[_TOPIC_NAME, ...], HOT] = Field(
         ("*",),
         max_length=100,
         description="topics of the events, such as camera.*; * for all of the agent's own; a plugin's by its name",
     )
-    kept: int = Field(
+    kept: Annotated[int, HOT] = Field(
         1000, ge=0, le=100_000, description="events kept while the broker is away; then the oldest go"
     )
-    kept_bytes: int = Field(
+    kept_bytes: Annotated[int, HOT] = Field(
         2_000_000, ge=10_000, le=100_000_000, description="size of all events that are kept"
     )
-    per_s: float = Field(20.0, gt=0, le=10_000, description="rate at which kept events are published later")
+    per_s: Annotated[float, HOT] = Field(
+        20.0, gt=0, le=10_000, description="rate at which kept events are published later"
+    )
 
 
 class PictureSettings(Settings):
     """Pictures of the cameras."""
 
-    interval_s: float = Field(
+    interval_s: Annotated[float, HOT] = Field(
         0.0, ge=0, le=86_400, description="seconds between two pictures of a camera; 0: none"
     )
-    on_demand: bool = Field(default=True, description="publish a picture when a client asks for it")
-    width: int = Field(640, ge=16, le=8192, description="largest width in pixels")
-    quality: int = Field(75, ge=1, le=100, description="quality of the JPEG")
-    retain: bool = Field(
+    on_demand: Annotated[bool, HOT] = Field(
+        default=True, description="publish a picture when a client asks for it"
+    )
+    width: Annotated[int, HOT] = Field(640, ge=16, le=8192, description="largest width in pixels")
+    quality: Annotated[int, HOT] = Field(75, ge=1, le=100, description="quality of the JPEG")
+    retain: Annotated[bool, HOT] = Field(
         default=False, description="let the broker keep the last picture for later subscribers"
     )
-    cameras: tuple[_CAMERA, ...] = Field((), max_length=1000, description="the only cameras; empty: all")
+    cameras: Annotated[tuple[_CAMERA, ...], HOT] = Field(
+        (), max_length=1000, description="the only cameras; empty: all"
+    )
 
     @field_validator("interval_s")
     @classmethod
@@ -116,32 +122,36 @@ class PictureSettings(Settings):
 class CommandSettings(Settings):
     """Signed calls over the broker."""
 
-    enabled: bool = Field(default=True, description="answer signed calls")
-    trust_clock: bool = Field(
+    enabled: Annotated[bool, HOT] = Field(default=True, description="answer signed calls")
+    trust_clock: Annotated[bool, HOT] = Field(
         default=False, description="run calls that change something although the clock is not synchronised"
     )
-    session_idle_s: float = Field(
+    session_idle_s: Annotated[float, HOT] = Field(
         300.0,
         ge=5,
         le=86_400,
         description="time without calls after which a client's session and streams end",
     )
-    max_calls: int = Field(128, ge=1, le=1000, description="calls that run at a time")
-    max_request_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="largest request")
-    max_reply_bytes: int = Field(1_048_576, ge=1024, le=16_777_216, description="largest reply")
+    max_calls: Annotated[int, HOT] = Field(128, ge=1, le=1000, description="calls that run at a time")
+    max_request_bytes: Annotated[int, HOT] = Field(
+        65_536, ge=1024, le=1_048_576, description="largest request"
+    )
+    max_reply_bytes: Annotated[int, HOT] = Field(
+        1_048_576, ge=1024, le=16_777_216, description="largest reply"
+    )
 
 
 class HomeAssistantSettings(Settings):
     """Discovery by Home Assistant."""
 
-    enabled: bool = Field(default=False, description="describe the cameras to Home Assistant")
-    prefix: str = Field(
+    enabled: Annotated[bool, HOT] = Field(default=False, description="describe the cameras to Home Assistant")
+    prefix: Annotated[str, HOT] = Field(
         "homeassistant",
         max_length=128,
         pattern=rf"^{_LEVEL}+(/{_LEVEL}+)*$",
         description="Home Assistant's discovery prefix",
     )
-    control: bool = Field(
+    control: Annotated[bool, HOT] = Field(
         default=False,
         description="let everyone who may publish at the broker start and stop recordings, without a signature",
     )

@@ -184,6 +184,35 @@ async def test_another_prefix_and_the_end_of_discovery_leave_nothing_behind(tmp_
             assert configs(seen).keys() == {*foreign}
 
 
+async def test_a_reload_switches_discovery_and_commands_on(tmp_path: Path) -> None:
+    wanted: dict[str, Any] = {"enabled": False}
+
+    def sections() -> dict[str, Any]:
+        bridge = {"url": broker.url, "agent_id": "box", "home_assistant": dict(wanted)}
+        cameras = {"cameras": [{"name": "Test", "id": "camera0"}]}
+        enabled = ["virtual_camera", "mqtt_bridge"]
+        return {"plugins": {"enabled": enabled, "virtual_camera": cameras, "mqtt_bridge": bridge}}
+
+    async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, "#") as seen:
+        async with (
+            running_agent(config=sections(), reread=sections) as agent,
+            agent.client("admin") as client,
+        ):
+            await seen.until(lambda: seen.last(f"{ROOT}/status") == b"online")
+            assert configs(seen) == {}
+            wanted["enabled"] = True
+            answer = await client.call("reload_configuration")
+            assert answer["changed"] == ["plugins.mqtt_bridge.home_assistant.enabled"]
+            await seen.until(lambda: topic("sensor", "status-camera0") in configs(seen))
+            assert topic("button", "snapshot-camera0") not in configs(seen)
+            wanted["control"] = True
+            await client.call("reload_configuration")
+            await seen.until(lambda: topic("button", "snapshot-camera0") in configs(seen))
+            await seen.until(lambda: seen.last(f"{ROOT}/status") == b"online")
+            await seen.client.publish(f"{ROOT}/control/camera0/snapshot", "PRESS", qos=1)
+            await seen.until(lambda: shown(seen, "sensor", "newest_picture-camera0") not in {None, NEVER})
+
+
 class Shelf(CameraSource):
     """Source of two cameras without pictures, of which a test may remove one."""
 
