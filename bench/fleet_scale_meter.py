@@ -102,11 +102,11 @@ class Workers:
         return [each.pid for each in self.processes]
 
     async def order(
-        self, command: str, *, only: int | None = None, count: int = 0
+        self, command: str, *, only: int | None = None, value: float = 0
     ) -> list[Mapping[str, int]]:
         """Give a command to all processes, or to one, and return the answers."""
         chosen = range(len(self.processes)) if only is None else [only]
-        line = json.dumps({"do": command, "count": count}).encode() + b"\n"
+        line = json.dumps({"do": command, "value": value}).encode() + b"\n"
         for number in chosen:
             stdin = self.processes[number].stdin
             assert stdin is not None

@@ -32,11 +32,14 @@ class Worker:
     port: int
     tasks: anyio.abc.TaskGroup
 
-    def start(self) -> None:
-        """Let all bridges connect at once."""
+    def start(self, spread_s: float) -> None:
+        """Let all bridges connect at once; after a loss they come back within `spread_s`."""
         for stub in self.stubs:
             settings = MqttBridgeSettings(
-                url=f"mqtt://127.0.0.1:{self.port}", agent_id=stub.box.agent, labels={"site": "bench"}
+                url=f"mqtt://127.0.0.1:{self.port}",
+                agent_id=stub.box.agent,
+                labels={"site": "bench"},
+                reconnect_spread_s=spread_s,
             )
             self.tasks.start_soon(MqttBridge(stub.context, settings).run)
 
@@ -45,12 +48,12 @@ class Worker:
         for number in range(count):
             self.stubs[0].publish(number)
 
-    def obey(self, command: str, count: int) -> object:
+    def obey(self, command: str, value: float) -> object:
         """Carry out a command, and return the answer."""
         if command == "start":
-            self.start()
+            self.start(value)
         elif command == "publish":
-            self.publish(count)
+            self.publish(int(value))
         return {"memory_kb": memory_kb(os.getpid())[1]}
 
 
@@ -63,7 +66,7 @@ async def main(first: int, count: int, port: int, folder: Path) -> None:
         worker = Worker(made, port, tasks)
         async for line in anyio.wrap_file(sys.stdin):
             given = json.loads(line)
-            answer = worker.obey(given["do"], given.get("count", 0))
+            answer = worker.obey(given["do"], given["value"])
             print(json.dumps(answer), flush=True)
         tasks.cancel_scope.cancel()
 

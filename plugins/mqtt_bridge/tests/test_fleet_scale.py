@@ -23,7 +23,7 @@ async def shown(plan: Plan, folder: Path) -> Result:
 
 
 async def test_twenty_bridges_come_back_after_the_broker_and_answer(tmp_path: Path) -> None:
-    await shown(Plan(agents=20, processes=2, idle_s=0.0, events=3, is_counting=False), tmp_path)
+    await shown(Plan(agents=20, processes=2, idle_s=0.0, spread_s=1.0, events=3, is_counting=False), tmp_path)
 
 
 @pytest.mark.release
