@@ -4,8 +4,11 @@ __all__ = ("matches",)
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """Return True if a subscription to `topic_filter` covers `topic`; topics of brokers' own, `$...`, never match."""
-    if topic.startswith("$") or not topic:
+    """Return True if a subscription to `topic_filter` covers `topic`.
+
+    Topics of brokers' own, `$...`, never match; nor does what cannot be a topic, in which nothing could be published.
+    """
+    if not topic or topic.startswith("$") or any(each in topic for each in "+#\0"):
         return False
     wanted, levels = topic_filter.split("/"), topic.split("/")
     for index, each in enumerate(wanted):
