@@ -11,6 +11,7 @@ from typing import TypeVar
 import aiomqtt
 import anyio
 from anyio.abc import TaskStatus
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -156,14 +157,15 @@ class FleetConnection:
             RequestUnusable: the broker does not accept messages of that size.
         """
         live = await self._usable()
-        extra: bytes = packet_properties(message).pack()  # type: ignore[no-untyped-call]
+        properties = packet_properties(message)
+        extra: bytes = properties.pack()  # type: ignore[no-untyped-call]
         size_bytes = _HEAD_BYTES + len(message.topic.encode()) + len(extra) + len(message.payload)
         if size_bytes > live.limits.packet_bytes:
             raise RequestUnusable(
                 f"The broker accepts messages of {live.limits.packet_bytes} bytes, and this one has {size_bytes}.",
                 reason="too_large",
             )
-        code = await _sent(live, message, size_bytes)
+        code = await _sent(live, message, properties, size_bytes)
         if code >= 0x80:
             raise BrokerRefused(
                 f"The broker does not take a message for {message.topic}: it {refused_topic(code)}.",
@@ -304,11 +306,11 @@ class FleetConnection:
                 return
 
 
-async def _sent(live: _Live, message: Outgoing, size_bytes: int) -> int:
+async def _sent(live: _Live, message: Outgoing, properties: Properties, size_bytes: int) -> int:
     try:
         await live.flow.take(size_bytes)
         try:
-            future = live.client.begin(message, packet_properties(message))
+            future = live.client.begin(message, properties)
         except BaseException:
             live.flow.release(size_bytes)
             raise
