@@ -70,10 +70,10 @@ class NonceFile:
         self._known: tuple[int, int, int] | None = None
 
     def read(self, now: datetime) -> NonceRecord:
-        """Return the content. A damaged file is renamed; calls issued before `now` are refused then.
+        """Return the content. A damaged file is set aside; calls issued before `now` are refused then.
 
         Raises:
-            StorageFailed: the file cannot be read.
+            StorageFailed: the file cannot be read, or is damaged and cannot be replaced.
             LaterState: a later version of the agent has written it.
         """
         self._require()
@@ -86,11 +86,10 @@ class NonceFile:
             raise explain_os_error(error, "read the used nonces") from error
         found = _parsed(content)
         if found is None:
-            return self._set_aside(now)
+            return self._set_aside(content, now)
         self._lines = len(found.nonces)
-        if content.endswith(
-            b"\n"
-        ):  # else a power cut came in the middle of a write, and its calls did not run
+        # Else a power cut came in the middle of a write, and its calls did not run.
+        if content.endswith(b"\n"):
             self._known = (status.st_dev, status.st_ino, len(content))
         return found
 
@@ -146,16 +145,18 @@ class NonceFile:
         self._known = (status.st_dev, status.st_ino, len(content))
         self._lines = len(record.nonces)
 
-    def _set_aside(self, now: datetime) -> NonceRecord:
-        """Rename the damaged file, and refuse all calls that can have been issued before `now`."""
+    def _set_aside(self, content: bytes, now: datetime) -> NonceRecord:
+        """Copy the damaged file, and refuse all calls that can have been issued before `now`; a restart changes nothing in that."""
         name = f"{self._path.name}.corrupt"
         with suppress(OSError):
-            self._path.replace(self._path.with_name(name))
+            write_atomic(self._path.with_name(name), content, mode=0o600)
         _LOG.error(
             "the file of used nonces was damaged and is now %s: signed calls issued until now are refused",
             name,
         )
-        return NonceRecord(floor_ms=in_ms(now) + int(LATEST_END_S * 1000))
+        record = NonceRecord(floor_ms=in_ms(now) + int(LATEST_END_S * 1000))
+        self.replace(record)
+        return record
 
 
 def in_ms(moment: datetime) -> int:

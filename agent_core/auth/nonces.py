@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 
@@ -22,10 +23,11 @@ _PURGE_MS = 1000
 
 @dataclass(eq=False, slots=True)
 class _Batch:
-    """Nonces that are written together; `error` tells why they could not be."""
+    """Nonces that are written together. Until `is_stored`, none of their calls may run; `error` tells why they could not be."""
 
     nonces: list[Nonce] = field(default_factory=list)
     is_over: bool = False
+    is_stored: bool = False
     error: DependencyFailed | None = None
 
 
@@ -78,8 +80,10 @@ class UsedNonces:
         async with self._writing:
             if not batch.is_over:
                 await self._write()
-        if batch.error is not None:
-            raise batch.error
+        if not batch.is_stored:
+            raise batch.error or DependencyFailed(
+                "The nonce was not stored.", reason="nonce_not_stored", dependency="storage"
+            )
 
     async def _load(self) -> None:
         """Read the file once. Raises DependencyFailed if that is not possible; the next call tries again."""
@@ -131,11 +135,12 @@ class UsedNonces:
     async def _write(self) -> None:
         """Store the batch that has gathered; later callers gather the next one. Not cancelled halfway."""
         batch, self._batch = self._batch, _Batch()
+        append = partial(self._file.append, batch.nonces, needed=len(self))
         with anyio.CancelScope(shield=True):
             try:
-                appended = self._thread.run(lambda: self._file.append(batch.nonces, needed=len(self)))
-                if not await appended:
+                if not await self._thread.run(append):
                     await self._thread.run(self._file.replace, self._record())
+                batch.is_stored = True
             except DependencyFailed as error:
                 batch.error = error
             finally:

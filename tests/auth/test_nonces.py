@@ -1,6 +1,7 @@
 """Used nonces: on disk before a call runs, over restarts, damage, a disk that refuses and a clock that is set back."""
 
 import stat
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -12,7 +13,13 @@ import pytest
 from agent_core.auth.nonce_file import Nonce, NonceFile, NonceRecord
 from agent_core.auth.nonces import MOST_OF_KEY, UsedNonces
 from agent_core.auth.signed_calls import LATEST_END_S
-from agent_core.base.errors import AuthenticationFailed, LaterState, RateLimited, StorageFailed
+from agent_core.base.errors import (
+    AuthenticationFailed,
+    DependencyFailed,
+    LaterState,
+    RateLimited,
+    StorageFailed,
+)
 from agent_core.base.files import write_atomic
 from agent_core.testing import SimulatedClock
 
@@ -256,6 +263,48 @@ async def test_a_full_disk_lets_nothing_run_and_loses_nothing(
     assert [await refused(again, clock, each) for each in ("a", "n0", "n199", "b")] == ["call_repeated"] * 4
 
 
+class BrokenFile(NonceFile):
+    """File with a bug, which shows while others wait for the write."""
+
+    def append(self, new: Sequence[Nonce], *, needed: int) -> bool:
+        raise ZeroDivisionError
+
+
+async def test_a_bug_while_nonces_are_written_lets_nothing_run(path: Path, clock: SimulatedClock) -> None:
+    nonces, ends = UsedNonces(BrokenFile(path), clock), list[str]()
+
+    async def attempt(nonce: str) -> None:
+        try:
+            await use(nonces, clock, nonce)
+        except (DependencyFailed, ZeroDivisionError) as error:
+            ends.append(type(error).__name__)
+
+    async with anyio.create_task_group() as tasks:
+        for nonce in ("a", "b", "c"):
+            tasks.start_soon(attempt, nonce)
+    assert sorted(set(ends)) == ["DependencyFailed", "ZeroDivisionError"]
+    assert len(ends) == 3
+
+
+class CountedNonces(UsedNonces):
+    """Nonces that note in which thread they were counted: the event loop changes them meanwhile."""
+
+    def __init__(self, file: NonceFile, clock: SimulatedClock) -> None:
+        super().__init__(file, clock)
+        self.threads: set[int] = set()
+
+    def __len__(self) -> int:
+        self.threads.add(threading.get_ident())
+        return super().__len__()
+
+
+async def test_only_the_event_loop_looks_at_what_is_in_memory(path: Path, clock: SimulatedClock) -> None:
+    nonces = CountedNonces(NonceFile(path), clock)
+    for nonce in ("a", "b"):
+        await use(nonces, clock, nonce)
+    assert nonces.threads == {threading.get_ident()}
+
+
 @pytest.mark.parametrize("change", ["deleted", "replaced", "torn", "longer"])
 async def test_what_others_do_to_the_file_loses_nothing(
     path: Path, clock: SimulatedClock, change: str
@@ -301,8 +350,10 @@ async def test_a_damaged_file_is_kept_and_older_calls_are_refused(
     nonces = nonces_in(path, clock)
     assert await refused(nonces, clock, "a", ends_s=LATEST_END_S) == "call_expired"
     assert path.with_name("used-nonces.corrupt").read_bytes() == damage
+    again = nonces_in(path, clock)
+    assert await refused(again, clock, "a", ends_s=LATEST_END_S) == "call_expired"
     clock.jump(1)
-    await use(nonces, clock, "b", ends_s=LATEST_END_S)
+    await use(again, clock, "b", ends_s=LATEST_END_S)
 
 
 async def test_a_file_of_a_later_version_is_left_alone(path: Path, clock: SimulatedClock) -> None:
