@@ -5,7 +5,7 @@ command, and cannot replace one that is there.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,8 @@ class AddedCommand:
 
 def find_commands(warn: Warn) -> list[AddedCommand]:
     """Return the commands that the installed distributions offer, without importing them; sorted by name."""
-    from importlib.metadata import entry_points
-
     by_name: dict[str, list[EntryPoint]] = {}
-    for each in entry_points(group=ENTRY_POINT_GROUP):
+    for each in _offered(warn):
         by_name.setdefault(each.name, []).append(each)
     found = []
     for name, offers in sorted(by_name.items()):
@@ -57,6 +55,26 @@ def find_commands(warn: Warn) -> list[AddedCommand]:
                 f"The command '{name}' is left out: {' and '.join(owners)} both offer it. Remove one of them."
             )
     return found
+
+
+def _offered(warn: Warn) -> "Iterable[EntryPoint]":
+    """Return the entry points of all distributions; warn of those whose metadata is damaged, and pass them over."""
+    from importlib.metadata import distributions, entry_points
+
+    try:
+        return entry_points(group=ENTRY_POINT_GROUP)
+    except Exception:  # noqa: BLE001 - damage of any kind, in any of them; one by one is slower
+        found: dict[str, Iterable[EntryPoint]] = {}
+        for each in distributions():
+            name = "a distribution without a name"
+            try:
+                name = each.name or name
+                found.setdefault(name, each.entry_points.select(group=ENTRY_POINT_GROUP))
+            except Exception as error:  # noqa: BLE001 - see above
+                warn(
+                    f"The commands of {name} are left out: {_described(error)}. Install it again, or remove it."
+                )
+        return [entry for offers in found.values() for entry in offers]
 
 
 def _owner(entry: "EntryPoint") -> str:

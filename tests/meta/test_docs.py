@@ -140,7 +140,10 @@ def test_every_command_is_documented_and_no_other() -> None:
     documented = re.findall(
         r"^\| `([a-z -]+?)(?: [A-Z\[-][^`]*)?` \|", (ROOT / "docs/cli.md").read_text(), re.MULTILINE
     )
-    assert sorted(documented) == sorted(commands(_whole_parser()))
+    found = sorted(commands(_whole_parser()))
+    assert sorted(documented) == found, (
+        "if the code is newer than the virtual environment: make .venv/.installed"
+    )
 
 
 def anchors(text: str) -> set[str]:
