@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mqtt_bridge.broker.messages import Outgoing
+from mqtt_bridge.settings import MqttBridgeSettings
 
 from .bridges import ScriptedPart, running_bridge, with_parts
 from .mosquitto import running_mosquitto, watching
@@ -53,3 +54,17 @@ async def test_messages_arrive_with_their_properties(tmp_path: Path) -> None:
     assert message.correlation == b"\x00\xff"
     assert message.response_topic == "camera-agent/replies/me"
     assert message.content_type == "application/json"
+
+
+async def test_other_settings_take_the_bridge_to_another_broker_with_a_farewell(tmp_path: Path) -> None:
+    part = ScriptedPart()
+    async with running_mosquitto(tmp_path / "one") as one, running_mosquitto(tmp_path / "two") as two:
+        async with watching(one, "#") as seen, watching(two, "#") as other:
+            async with running_bridge(tmp_path / "state", url=one.url, parts=with_parts(part)) as running:
+                await seen.until(lambda: seen.last("camera-agent/box/status") == b"online")
+                running.component.configure(MqttBridgeSettings(agent_id="box", url=two.url))
+                await seen.until(lambda: seen.last("camera-agent/box/status") == b"offline")
+                await other.until(lambda: other.last("camera-agent/box/status") == b"online")
+                running.component.configure(MqttBridgeSettings(agent_id="box", url=two.url))
+                await part.wait_online(2)
+                assert part.connections == 2

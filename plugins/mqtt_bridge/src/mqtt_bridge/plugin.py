@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from agent_core.plugin import AgentContext, Component, Plugin, RpcMethod, hookimpl
+from agent_core.plugin import AgentContext, Check, Component, Plugin, RpcMethod, hookimpl
 from mqtt_bridge.settings import MqttBridgeSettings
 
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ class MqttBridgePlugin(Plugin[MqttBridgeSettings]):
 
             self._bridge = MqttBridge(agent, self.settings)
         return self._bridge
+
+    @hookimpl
+    def agent_checks(self) -> list[Check]:
+        if self.settings.url is None:
+            return []
+        from mqtt_bridge.checks import BrokerCheck  # only `doctor` needs it
+
+        return [BrokerCheck(self.settings)]
 
     @hookimpl
     def agent_reload(self, settings: MqttBridgeSettings) -> list[str]:
