@@ -96,7 +96,9 @@ async def test_a_killed_broker_is_lost_and_found_again(
             await broker.start()
             await part.wait_online(2)
             async with watching(broker, "camera-agent/#") as seen:
-                await seen.until(lambda: seen.last(topics.status) == b"online")
+                await seen.until(
+                    lambda: seen.last(topics.status) == b"online" and bool(seen.of(topics.agent_state))
+                )
                 assert seen.of(topics.agent_state) == [b"after"]
     first, lost, back = warnings_of(caplog)
     assert first == back
