@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 SLOW = ("pydantic", "uvicorn", "websockets", "httpx", "starlette", "PIL", "anyio")
 
 
-@pytest.mark.parametrize("arguments", [["version"], ["--version"], ["--help"], ["snapshot", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["version"], ["--version"], ["--help"], ["snapshot", "--help"], ["fleet", "call", "--help"]]
+)
 async def test_what_needs_no_agent_imports_nothing_slow(arguments: list[str]) -> None:
     code = f"""
 import sys

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from agent_core.plugin import SignedCall, call_signature, reply_signature
 from mqtt_bridge.client import agent_key
 
-from .mosquitto import Mosquitto
+from .broker_process import BrokerProcess
 
 __all__ = ("FLEET_KEY", "Box", "Received", "running_box")
 
@@ -138,7 +138,7 @@ async def echo(call: Received) -> None:
 
 @asynccontextmanager
 async def running_box(
-    broker: Mosquitto,
+    broker: BrokerProcess,
     agent: str,
     answerer: Answerer = echo,
     *,

@@ -1,5 +1,6 @@
 """Fleet client at a real Mosquitto, with agents that the test plays: honest, absent, odd and hostile ones."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from mqtt_bridge.client import (
 )
 
 from .fleet_boxes import FLEET_KEY, Received, running_box
+from .mochi_broker import running_mochi
 from .mosquitto import Certificates, Mosquitto, running_mosquitto, watching
 
 
@@ -397,3 +399,32 @@ async def test_a_client_that_may_not_write_to_its_own_topic_is_told(tmp_path: Pa
         async with FleetClient(broker.url) as fleet:
             with pytest.raises(BrokerRefused, match="camera-agent/replies/fleet-"):
                 await fleet.agents()
+
+
+async def test_a_client_that_may_only_read_events_watches(tmp_path: Path) -> None:
+    users = {"dashboard": "secret", "box": "secret"}
+    acl = "user dashboard\ntopic read camera-agent/+/events/#\nuser box\ntopic readwrite #\n"
+    password = tmp_path / "password"
+    password.write_text("secret")
+    password.chmod(0o600)
+    async with running_mosquitto(tmp_path / "broker", users=users, acl=acl) as broker:
+        access = BrokerAccess(broker.url, user="dashboard", password_file=password)
+        async with FleetClient(access) as fleet, fleet.watch("box1") as events:
+            async with watching(broker, user="box", password="secret") as box:
+                value = {"boot_id": "a", "sequence": 1, "topic": "t", "params": {}}
+                await box.client.publish("camera-agent/box1/events/t", json.dumps(value), qos=1)
+                with anyio.fail_after(20):
+                    assert (await anext(events)).topic == "t"
+
+
+async def test_agents_and_events_at_a_broker_of_another_make(mochi: Path) -> None:
+    async with running_mochi(mochi) as broker, watching(broker) as seen:
+        for number in range(300):
+            await seen.client.publish(f"camera-agent/box{number}/status", b"online", qos=1, retain=True)
+        async with FleetClient(broker.url, fleet_key=FLEET_KEY) as fleet, fleet.watch() as events:
+            assert len(await fleet.agents()) == 300
+            assert [each.id for each in await fleet.select("box7")] == ["box7"]
+            value = {"boot_id": "a", "sequence": 1, "topic": "t", "params": {}}
+            await seen.client.publish("camera-agent/box7/events/t", json.dumps(value), qos=1)
+            with anyio.fail_after(20):
+                assert (await anext(events)).agent == "box7"
