@@ -29,18 +29,18 @@ _SPARE_LINES = 1000
 _LIMIT_BYTES = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Nonce:
-    """Nonce of a key, as a hash of fixed length. `end_ms` is the end of its call, in Unix milliseconds."""
+    """Nonce of a key, as a hash of fixed length; ordered by `end_ms`, the end of its call in Unix milliseconds."""
 
+    end_ms: int
     key_id: str
     digest: str
-    end_ms: int
 
     @classmethod
     def of(cls, key_id: str, nonce: str, expires_at: datetime) -> Self:
         digest = hashlib.sha256(f"{key_id} {nonce}".encode()).hexdigest()
-        return cls(key_id, digest[:32], in_ms(expires_at))
+        return cls(in_ms(expires_at), key_id, digest[:32])
 
     def line(self) -> bytes:
         return f"{self.key_id} {self.digest} {self.end_ms}\n".encode()
@@ -177,5 +177,5 @@ def _parsed(content: bytes) -> NonceRecord | None:
             suggestion="Upgrade the agent, or put back a copy of the state folder that this version has made.",
         )
     found = [_LINE.fullmatch(each) for each in rest]
-    nonces = [Nonce(each[1].decode(), each[2].decode(), int(each[3])) for each in found if each]
+    nonces = [Nonce(int(each[3]), each[1].decode(), each[2].decode()) for each in found if each]
     return NonceRecord(nonces, int(head[2])) if len(nonces) == len(rest) else None

@@ -1,5 +1,6 @@
 """Used nonces of signed calls, on disk before their calls run, so that no call runs twice, over restarts too."""
 
+import heapq
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +18,6 @@ __all__ = ("MOST_NONCES", "MOST_OF_KEY", "UsedNonces")
 #: Most nonces of one key, and of all keys, whose calls have not ended: 66 calls per second of a key, if each may last
 #: for 30 s.
 MOST_OF_KEY, MOST_NONCES = 2000, 20_000
-#: Shortest time between two purges, each of which looks at all nonces.
-_PURGE_MS = 1000
 
 
 @dataclass(eq=False, slots=True)
@@ -54,14 +53,14 @@ class UsedNonces:
         self._thread = WorkerPool(1)
         self._writing = anyio.Lock()
         self._is_loaded = False
-        #: Ends by digest, by key.
-        self._ends_ms: dict[str, dict[str, int]] = {}
+        #: A heap: the first one ends first.
+        self._by_end: list[Nonce] = []
+        self._by_key: dict[str, dict[str, Nonce]] = {}
         self._floor_ms = 0
-        self._next_purge_ms = 0
         self._batch = _Batch()
 
     def __len__(self) -> int:
-        return sum(len(each) for each in self._ends_ms.values())
+        return len(self._by_end)
 
     async def use(self, key_id: str, nonce: str, expires_at: datetime) -> None:
         """Note the nonce of a call that is about to run. A cancelled caller may have used it up.
@@ -93,14 +92,14 @@ class UsedNonces:
             with anyio.CancelScope(shield=True):
                 record = await self._thread.run(self._file.read, self._clock.now())
             for each in record.nonces:
-                self._ends_ms.setdefault(each.key_id, {})[each.digest] = each.end_ms
+                self._keep(each)
             self._floor_ms, self._is_loaded = record.floor_ms, True
 
     def _reserve(self, used: Nonce) -> None:
         """Keep the nonce in memory, without waiting. Raises as `use`."""
         now_ms = in_ms(self._clock.now())
         self._purge(now_ms)
-        of_key = self._ends_ms.get(used.key_id, {})
+        of_key = self._by_key.get(used.key_id, {})
         if used.digest in of_key:
             raise AuthenticationFailed(
                 "This call came before.",
@@ -110,27 +109,26 @@ class UsedNonces:
         if used.end_ms <= self._floor_ms:
             raise self._before_floor()
         if len(of_key) >= self._most_of_key:
-            raise _full("of this key", list(of_key.values()), now_ms)
+            raise _full("of this key", min(of_key.values()).end_ms - now_ms)
         if len(self) >= self._most:
-            raise _full("of all keys", self._all_ends_ms(), now_ms)
-        self._ends_ms.setdefault(used.key_id, {})[used.digest] = used.end_ms
+            raise _full("of all keys", self._by_end[0].end_ms - now_ms)
+        self._keep(used)
+
+    def _keep(self, nonce: Nonce) -> None:
+        of_key = self._by_key.setdefault(nonce.key_id, {})
+        if nonce.digest not in of_key:  # a file may have one twice
+            of_key[nonce.digest] = nonce
+            heapq.heappush(self._by_end, nonce)
 
     def _purge(self, now_ms: int) -> None:
         """Forget what has ended, and raise the floor."""
-        if self._next_purge_ms - _PURGE_MS <= now_ms < self._next_purge_ms:
-            return
-        self._next_purge_ms = now_ms + _PURGE_MS
-        over = [each for each in self._all_ends_ms() if each <= now_ms]
-        if over:
-            self._floor_ms = max(self._floor_ms, *over)
-            left = {
-                key_id: {digest: end_ms for digest, end_ms in each.items() if end_ms > now_ms}
-                for key_id, each in self._ends_ms.items()
-            }
-            self._ends_ms = {key_id: each for key_id, each in left.items() if each}
-
-    def _all_ends_ms(self) -> list[int]:
-        return [end_ms for each in self._ends_ms.values() for end_ms in each.values()]
+        while self._by_end and self._by_end[0].end_ms <= now_ms:
+            over = heapq.heappop(self._by_end)
+            self._floor_ms = max(self._floor_ms, over.end_ms)
+            of_key = self._by_key[over.key_id]
+            del of_key[over.digest]
+            if not of_key:
+                del self._by_key[over.key_id]
 
     async def _write(self) -> None:
         """Store the batch that has gathered; later callers gather the next one. Not cancelled halfway."""
@@ -139,20 +137,13 @@ class UsedNonces:
         with anyio.CancelScope(shield=True):
             try:
                 if not await self._thread.run(append):
-                    await self._thread.run(self._file.replace, self._record())
+                    record = NonceRecord(tuple(self._by_end), self._floor_ms)
+                    await self._thread.run(self._file.replace, record)
                 batch.is_stored = True
             except DependencyFailed as error:
                 batch.error = error
             finally:
                 batch.is_over = True
-
-    def _record(self) -> NonceRecord:
-        nonces = [
-            Nonce(key_id, digest, end_ms)
-            for key_id, each in self._ends_ms.items()
-            for digest, end_ms in each.items()
-        ]
-        return NonceRecord(nonces, self._floor_ms)
 
     def _before_floor(self) -> AuthenticationFailed:
         floor = rfc3339(datetime.fromtimestamp(self._floor_ms / 1000, UTC))
@@ -164,9 +155,7 @@ class UsedNonces:
         )
 
 
-def _full(whose: str, ends_ms: "list[int]", now_ms: int) -> RateLimited:
+def _full(whose: str, retry_after_ms: int) -> RateLimited:
     return RateLimited(
-        f"Too many calls {whose} have not ended yet.",
-        retry_after_ms=max(1, min(ends_ms) - now_ms),
-        reason="too_many_calls",
+        f"Too many calls {whose} have not ended yet.", retry_after_ms=retry_after_ms, reason="too_many_calls"
     )

@@ -175,9 +175,11 @@ async def test_of_one_nonce_at_once_one_is_good(path: Path, clock: SimulatedCloc
     assert len(good) == 1
 
 
+@pytest.mark.parametrize("turns", range(12))
 async def test_a_caller_that_is_cancelled_takes_nothing_from_others(
-    path: Path, clock: SimulatedClock
+    path: Path, clock: SimulatedClock, turns: int
 ) -> None:
+    """At whatever moment: while it waits, and while it writes for itself and another one."""
     nonces = nonces_in(path, clock)
     await use(nonces, clock, "first")
     done: list[str] = []
@@ -187,12 +189,30 @@ async def test_a_caller_that_is_cancelled_takes_nothing_from_others(
         done.append(nonce)
 
     async with anyio.create_task_group() as tasks:
-        with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as cancelled:
+            cancelled.start_soon(attempt, "cancelled")
             tasks.start_soon(attempt, "b")
             tasks.start_soon(attempt, "c")
-            scope.cancel()
-            await use(nonces, clock, "a")
-    assert sorted(done) == ["b", "c"]
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            cancelled.cancel_scope.cancel()
+    assert {"b", "c"} <= {*done}
+    again = nonces_in(path, clock)
+    assert [await refused(again, clock, each) for each in ("b", "c")] == ["call_repeated"] * 2
+
+
+async def test_nonces_end_at_the_millisecond(path: Path, clock: SimulatedClock) -> None:
+    nonces = nonces_in(path, clock)
+    await use(nonces, clock, "a", ends_s=20)
+    clock.jump(19.999)
+    await use(nonces, clock, "b", ends_s=1)
+    assert len(nonces) == 2
+    clock.jump(0.001)
+    await use(nonces, clock, "c", ends_s=0.001)
+    assert len(nonces) == 2
+    clock.step_wall_clock(-1)
+    with pytest.raises(AuthenticationFailed, match=r"before 2026-11-22T17:04:14\.000Z"):
+        await use(nonces, clock, "d", ends_s=1)
 
 
 async def test_there_is_a_limit_for_a_key_and_one_for_all(path: Path, clock: SimulatedClock) -> None:
