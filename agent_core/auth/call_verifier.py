@@ -50,7 +50,7 @@ class CallVerifier:
         self._no_key = KeyKind.MQTT.new()
 
     async def verify(
-        self, call: SignedCall, *, agent: str, needs: Role | None, trust_clock: bool
+        self, call: SignedCall, *, agent: str, needs: Role | None, trust_clock: bool = False
     ) -> tuple[Principal, ReplySigner]:
         """Return the user of a call, and what signs the reply; store the nonce until the call's end.
 

@@ -201,6 +201,9 @@ async def test_an_unsynchronised_clock_refuses_control(
         assert await desk.refused(desk.call(), needs=needs) == ("clock_unsynchronised", True)
     else:
         await desk.verify(desk.call(), needs=needs)
+    if is_refused:
+        with pytest.raises(CallRefused):
+            await desk.verifier.verify(desk.call(), agent=AGENT, needs=needs)
     await desk.verify(desk.call(), needs=needs, trust_clock=True)
     desk.host.is_synchronised = True
     await desk.verify(desk.call(), needs=needs)
