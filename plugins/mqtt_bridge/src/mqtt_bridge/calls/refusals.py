@@ -1,4 +1,7 @@
-"""Refusals of messages from strangers: counted, told rarely, and answered rarely."""
+"""Refusals of messages from strangers: counted, told rarely, and answered rarely.
+
+Apart from `desk`, so that the rates are tried without messages.
+"""
 
 import logging
 from collections import Counter
