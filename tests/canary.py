@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 CANARY = "canary-7f3c9e"
-_KEY = r"[cm]k_[A-Za-z0-9_-]{43}"
+_KEY = r"[cfm]k_[A-Za-z0-9_-]{43}"
 _TOKEN = r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"
-#: A planted secret, a key of either kind or a token.
+#: A planted secret, a key of either kind or of a fleet, or a token.
 SECRET = re.compile(f"{CANARY}|{_KEY}|{_TOKEN}")
 #: The same, or the signature or secret of a link: results contain links, logs must not.
 SECRET_IN_LOG = re.compile(rf"{SECRET.pattern}|(?:sig|view)=[A-Za-z0-9_-]{{43}}")

@@ -92,11 +92,21 @@ async def code_of(client: AgentClient, method: str, params: Mapping[str, Any]) -
 
 
 class Cells:
-    """Pairs of method and code that calls have ended with."""
+    """Pairs of method and code that calls have ended with; `missing` are those that are expected and have not come."""
 
-    def __init__(self, methods: Mapping[str, Any]) -> None:
-        self._methods = methods
+    def __init__(self, methods: Mapping[str, Any], expected: frozenset[tuple[str, int]]) -> None:
+        self._methods = dict(methods)
+        self._expected = expected
         self.seen: set[tuple[str, int]] = set()
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        return sorted(self._expected - self.seen)
+
+    def only_missing(self) -> None:
+        """Leave out of `call_all` the methods of which no code is missing."""
+        wanted = {name for name, _ in self.missing}
+        self._methods = {name: method for name, method in self._methods.items() if name in wanted}
 
     async def call(self, client: AgentClient, method: str, **params: object) -> None:
         self.seen.add((method, await code_of(client, method, params)))
