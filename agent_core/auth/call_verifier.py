@@ -114,8 +114,9 @@ class CallVerifier:
 
 def _clock_doubted() -> AuthenticationFailed:
     return AuthenticationFailed(
-        "The clock of the agent's host is not synchronised, so that an old call could look new: only calls for the "
-        "role viewer are accepted.",
+        "The agent's host does not say that its clock is synchronised, and by a wrong clock an old call could look new: "
+        "only calls for the role viewer are accepted.",
         reason="clock_unsynchronised",
-        suggestion="Run `camera-agent doctor` on the host, or set `commands.trust_clock` of the bridge.",
+        suggestion="Run `camera-agent doctor` on the host. If it finds the clock synchronised, the agent's service or container "
+        "may not ask: allow it adjtimex and clock_adjtime, or set `commands.trust_clock` of the bridge.",
     )

@@ -324,3 +324,9 @@ async def is_unsupported(client: AgentClient, method: str) -> bool:
     except CallFailed as error:
         return error.code == -32030 and error.reason in {"not_available", "plugin_not_loaded"}
     return False
+
+
+def test_the_glossary_has_each_word_once() -> None:
+    words = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    assert len(words) > 30
+    assert [word for word in set(words) if words.count(word) > 1] == []
