@@ -63,6 +63,17 @@ class Rig:
         self.desk.received(incoming(call, json.dumps(call.request).encode()))
         return call
 
+    def gated(self) -> anyio.Event:
+        """Let calls wait for an event."""
+        gate = anyio.Event()
+
+        async def answer(_params: Any) -> Any:
+            await gate.wait()
+            return "done"
+
+        self.sessions.answers["work"] = answer
+        return gate
+
     async def settle(self) -> None:
         for _ in range(20):
             await anyio.lowlevel.checkpoint()
@@ -226,13 +237,7 @@ async def test_an_idle_session_ends_and_a_call_begins_another(rig: Rig) -> None:
 
 
 async def test_a_running_call_keeps_its_session(rig: Rig) -> None:
-    gate = anyio.Event()
-
-    async def answer(_params: Any) -> Any:
-        await gate.wait()
-        return "done"
-
-    rig.sessions.answers["work"] = answer
+    gate = rig.gated()
     rig.ask()
     await rig.sessions.wait_calls("work")
     await rig.clock.advance(10_000)
@@ -287,27 +292,45 @@ async def test_a_session_that_the_agent_ends_tells_its_calls(rig: Rig) -> None:
     assert (reply["error"]["code"], reply["error"]["data"]["reason"]) == (-32020, "session_ended")
 
 
-async def test_the_number_of_calls_and_of_sessions_is_limited() -> None:
+async def test_the_number_of_calls_is_limited() -> None:
     async with running(Rig(max_calls=2)) as rig:
-        gate = anyio.Event()
-
-        async def answer(_params: Any) -> Any:
-            await gate.wait()
-            return "done"
-
-        rig.sessions.answers["work"] = answer
+        gate = rig.gated()
         for _ in range(3):
             rig.ask()
         (reply,) = await rig.broker.replies(1)
         assert (reply["error"]["code"], reply["error"]["data"]["reason"]) == (-32040, "too_many_calls")
         gate.set()
         await rig.broker.replies(3)
-        for number in range(MOST_SESSIONS_OF_USER):
-            rig.ask(client=Signer(f"more{number}"))
-            await rig.broker.replies(4 + number)
-        last = json.loads(rig.broker.sent[-1].payload)
-        assert last["error"]["data"]["reason"] == "too_many_sessions"
-        assert rig.desk.open_sessions == MOST_SESSIONS_OF_USER
+
+
+async def test_programs_that_run_for_one_call_leave_room_for_the_next_one(rig: Rig) -> None:
+    rig.sessions.answers["start_streaming"] = {"status": "STARTED"}
+    rig.ask("start_streaming", client=Signer("player"))
+    await rig.broker.replies(1)
+    for number in range(2 * MOST_SESSIONS_OF_USER):
+        await rig.clock.advance(0.1)
+        rig.ask(client=Signer(f"program{number}"))
+        *_, last = await rig.broker.replies(2 + number)
+        assert last["result"] == {"done": True}
+    await rig.sessions.wait_open(MOST_SESSIONS_OF_USER)
+    assert rig.desk.open_sessions == MOST_SESSIONS_OF_USER
+    for client in ("player", f"program{2 * MOST_SESSIONS_OF_USER - 1}"):
+        rig.ask(client=Signer(client))
+    await rig.settle()
+    assert rig.sessions.open == MOST_SESSIONS_OF_USER, (
+        "sessions that hold a stream or were used lately are kept"
+    )
+
+
+async def test_the_number_of_sessions_with_calls_is_limited(rig: Rig) -> None:
+    gate = rig.gated()
+    for number in range(MOST_SESSIONS_OF_USER + 1):
+        rig.ask(client=Signer(f"client{number}"))
+    (reply,) = await rig.broker.replies(1)
+    assert reply["error"]["data"]["reason"] == "too_many_sessions"
+    assert rig.desk.open_sessions == MOST_SESSIONS_OF_USER
+    gate.set()
+    await rig.broker.replies(1 + MOST_SESSIONS_OF_USER)
 
 
 async def test_a_reply_that_is_too_large_becomes_an_error() -> None:

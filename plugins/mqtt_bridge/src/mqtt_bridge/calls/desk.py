@@ -28,7 +28,7 @@ from mqtt_bridge.settings import CommandSettings
 from mqtt_bridge.topics import AgentTopics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -160,18 +160,33 @@ class CallDesk:
             self._calls -= 1
 
     def _session(self, tasks: "TaskGroup", principal: PrincipalSource, client: str) -> CallSession:
-        """Return the session of a user and client; begin it if there is none. Raises RateLimited."""
+        """Return the session of a user and client; begin it if there is none, in place of a spare one if need be.
+
+        Raises:
+            RateLimited: there is no room.
+        """
         place = (principal.credential, client)
         session = self._open.get(place)
         if session is not None and not session.is_over:
             return session
-        of_user = sum(1 for credential, _ in self._open if credential == principal.credential)
-        if len(self._open) >= MOST_SESSIONS or of_user >= MOST_SESSIONS_OF_USER:
-            raise _busy("Too many clients have sessions through the broker.", "too_many_sessions")
+        of_user = [each for each in self._open if each[0] == principal.credential]
+        if len(of_user) >= MOST_SESSIONS_OF_USER:
+            self._make_room(of_user)
+        elif len(self._open) >= MOST_SESSIONS:
+            self._make_room(self._open)
         made = CallSession(client, principal, idle_s=self._settings.session_idle_s, clock=self._clock)
         self._open[place] = made
         tasks.start_soon(self._keep, place, made)
         return made
+
+    def _make_room(self, places: "Iterable[tuple[str, str]]") -> None:
+        """End the session that was used longest ago: programs that run for one call leave theirs behind."""
+        spare = {
+            place: since_s for place in places if (since_s := self._open[place].spare_since_s) is not None
+        }
+        if not spare:
+            raise _busy("Too many clients have sessions through the broker.", "too_many_sessions")
+        self._open.pop(min(spare, key=spare.__getitem__)).end()
 
     async def _keep(self, place: tuple[str, str], session: CallSession) -> None:
         try:

@@ -13,6 +13,9 @@ from agent_core.plugin import AgentError, ClientSessions, Clock, InvalidState, P
 
 __all__ = ("CallSession",)
 
+#: Methods after which a session holds something that ends with it.
+_HOLDS = frozenset({"start_streaming"})
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -49,7 +52,18 @@ class CallSession:
         self._requests: deque[str] = deque()
         self._changed = anyio.Event()
         self._used_at_s = clock.monotonic_s()
+        self._may_hold = False
         self._problem: AgentError | None = None
+
+    @property
+    def spare_since_s(self) -> float | None:
+        """Time since which nobody would miss this session; None if a call runs or it may hold a stream."""
+        return None if self._waiting or self._may_hold else self._used_at_s
+
+    def end(self) -> None:
+        """End the session as if it were idle. No call can begin any more."""
+        self.is_over = True
+        self._announce()
 
     async def run(self, sessions: ClientSessions) -> None:
         """Serve calls until the session is idle, its user's credentials end, or this call is cancelled."""
@@ -67,6 +81,7 @@ class CallSession:
             AgentError: the session ended before.
         """
         self._numbers += 1
+        self._may_hold = self._may_hold or request["method"] in _HOLDS
         number, waiting = self._numbers, _Waiting(request["id"])
         self._waiting[number] = waiting
         rest = {name: value for name, value in request.items() if name != "id"}
@@ -106,8 +121,8 @@ class CallSession:
         self.is_over = True
 
     async def _wait_idle(self) -> None:
-        """Wait until no call has run for the idle time; then no call can begin any more."""
-        while True:
+        """Wait until no call has run for the idle time, or until `end`; then no call can begin any more."""
+        while not self.is_over:
             left_s = self._used_at_s + self._idle_s - self._clock.monotonic_s()
             if not self._waiting and left_s <= 0:
                 self.is_over = True
