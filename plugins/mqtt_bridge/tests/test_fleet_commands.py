@@ -6,7 +6,7 @@ import re
 import stat
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,10 @@ class Fleet:
             **(more or {}),
         }
 
-    async def run(self, *words: str, env: Mapping[str, str] | None = None) -> Ended:
-        command = [sys.executable, "-m", "agent_core", *words]
+    async def run(
+        self, *words: str, env: Mapping[str, str] | None = None, through: Sequence[str] = ()
+    ) -> Ended:
+        command = [*through, sys.executable, "-m", "agent_core", *words]
         with anyio.fail_after(50):
             done = await anyio.run_process(command, check=False, cwd=self.folder, env=self.environment(env))
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -286,6 +288,7 @@ async def test_names_from_an_agent_lead_nowhere(fleet: Fleet, answer: Any) -> No
     [
         picture(captured_at="../../x"),
         picture(captured_at="2026-11-22T17:03:54"),
+        picture(captured_at="0001-01-01T00:00:00+10:00"),
         picture(content_type="text/html"),
         picture(data="%%%"),
         picture(size_bytes=3),
@@ -316,6 +319,18 @@ async def test_a_camera_that_fails_is_named_and_the_others_are_stored(fleet: Fle
     assert (told.code, told.out.splitlines()[0]) == (1, "box1: camera0: No picture.")
     assert "Failed: box1." in told.err
     assert [path.name[:12] for path in (fleet.folder / "out").iterdir()] == ["box1_camera2"]
+
+
+async def test_pictures_that_cannot_be_stored_are_told_for_each_agent(fleet: Fleet) -> None:
+    no_room = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
+    async with (
+        running_box(fleet.broker, "box1", cameras_and_pictures),
+        running_box(fleet.broker, "box2", cameras_and_pictures),
+    ):
+        told = await fleet.run("fleet", "snapshot", "all", "-o", "out", through=no_room)
+    assert (told.code, told.out.count("Could not store a picture in out")) == (1, 4)
+    assert "Failed: box1, box2." in told.err
+    assert list((fleet.folder / "out").iterdir()) == []
 
 
 async def test_events_are_printed_as_they_come_with_their_gaps(fleet: Fleet) -> None:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from pydantic import JsonValue
 
+from agent_core.plugin import AgentError
 from agent_core.plugin.commands import CommandFailed, CommandOutput
 from mqtt_bridge.client import Answer, CallFailed, FleetAgent, FleetClient, NoAnswer, Selector
-from mqtt_bridge.client.errors import FleetError
 
 __all__ = ("described_error", "find_agents", "print_answers")
 
@@ -72,7 +72,7 @@ async def print_answers(
     return 1 if failed or unanswered else 0
 
 
-def described_error(error: FleetError) -> dict[str, JsonValue]:
+def described_error(error: AgentError) -> dict[str, JsonValue]:
     """Return an error for JSON; those of an agent have its code and data."""
     words: dict[str, JsonValue] = {
         "reason": error.reason,

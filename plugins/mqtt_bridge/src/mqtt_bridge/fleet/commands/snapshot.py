@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from agent_core.plugin import WorkerPool
+from agent_core.plugin import AgentError, WorkerPool
 from agent_core.plugin.commands import CommandOutput
 from mqtt_bridge.client import CallFailed, FleetAgent, FleetClient, FleetError, Selector
 from mqtt_bridge.fleet.access import chosen, connected, run
@@ -117,7 +117,10 @@ class _Taking:
             return {"device": camera, "error": described_error(error)}
         moment = picture.captured_at.astimezone(UTC).strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]
         name = f"{agent.id}_{camera}_{moment}Z"
-        path = await self._disk.run(self._folder.store, name, _SUFFIXES[picture.content_type], content)
+        try:
+            path = await self._disk.run(self._folder.store, name, _SUFFIXES[picture.content_type], content)
+        except AgentError as error:  # such as a full disk
+            return {"device": camera, "error": described_error(error)}
         return {"device": camera, "file": str(path), "size_bytes": len(content)}
 
     async def _picture(self, agent: FleetAgent, camera: str) -> tuple[_Picture, bytes]:
@@ -153,8 +156,9 @@ def _parsed(agent: str, answer: JsonValue) -> tuple[_Picture, bytes]:
         picture = _Picture.model_validate(answer)
         content = b64decode(picture.data, validate=True)
         if len(content) == picture.size_bytes and content and picture.captured_at.tzinfo is not None:
+            picture.captured_at.astimezone(UTC)
             return picture, content
-    except ValueError:  # also of the form
+    except (ValueError, OverflowError):  # also of the form
         pass
     raise _odd(agent, "get_picture")
 
