@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from agent_core.api.schema.params import DeviceName, Timestamp
-from agent_core.api.schema.snapshots import Pixels
+from agent_core.api.schema.snapshots import Deadline, MaxAge, Quality, Side
 from agent_core.base.models import CapturedAtSource, PictureFormat
 from agent_core.plugin import RpcParams, RpcResult
 
@@ -18,26 +18,11 @@ MOST_PICTURE_BYTES: Final = 700_000
 class GetPictureParams(RpcParams):
     device: DeviceName
     format: PictureFormat = Field(PictureFormat.JPG)
-    quality: int | None = Field(
-        None, ge=1, le=100, description="JPEG quality; by default the camera's JPEG is kept unchanged"
-    )
-    width: Pixels | None = Field(
-        None,
-        description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged",
-    )
-    height: Pixels | None = Field(
-        None,
-        description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged",
-    )
-    max_age_ms: int | None = Field(
-        None,
-        ge=0,
-        le=3_600_000,
-        description="largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms",
-    )
-    deadline_ms: int | None = Field(
-        None, ge=1, le=120_000, description="time limit of the call; default: snapshots.deadline_ms"
-    )
+    quality: Quality = None
+    width: Side = None
+    height: Side = None
+    max_age_ms: MaxAge = None
+    deadline_ms: Deadline = None
     max_bytes: int = Field(
         MOST_PICTURE_BYTES,
         ge=1024,

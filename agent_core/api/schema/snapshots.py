@@ -8,8 +8,12 @@ from agent_core.plugin import RpcParams, RpcResult
 from agent_core.rpc.notices import EventForm
 
 __all__ = (
+    "Deadline",
     "FileForm",
     "FileList",
+    "MaxAge",
+    "Quality",
+    "Side",
     "SnapshotEventForm",
     "SnapshotForm",
     "SnapshotInfo",
@@ -18,6 +22,27 @@ __all__ = (
 )
 
 Pixels = Annotated[int, Field(ge=1, le=8192)]
+#: Wishes for a picture, stored or not.
+Quality = Annotated[
+    int | None,
+    Field(ge=1, le=100, description="JPEG quality; by default the camera's JPEG is kept unchanged"),
+]
+Side = Annotated[
+    Pixels | None,
+    Field(description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged"),
+]
+MaxAge = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=3_600_000,
+        description="largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms",
+    ),
+]
+Deadline = Annotated[
+    int | None,
+    Field(ge=1, le=120_000, description="time limit of the call; default: snapshots.deadline_ms"),
+]
 
 
 class TakeSnapshotParams(RpcParams):
@@ -26,26 +51,11 @@ class TakeSnapshotParams(RpcParams):
         None, min_length=1, max_length=200, description="default: made from camera and time"
     )
     format: PictureFormat = Field(PictureFormat.JPG)
-    quality: int | None = Field(
-        None, ge=1, le=100, description="JPEG quality; by default the camera's JPEG is kept unchanged"
-    )
-    width: Pixels | None = Field(
-        None,
-        description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged",
-    )
-    height: Pixels | None = Field(
-        None,
-        description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged",
-    )
-    max_age_ms: int | None = Field(
-        None,
-        ge=0,
-        le=3_600_000,
-        description="largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms",
-    )
-    deadline_ms: int | None = Field(
-        None, ge=1, le=120_000, description="time limit of the call; default: snapshots.deadline_ms"
-    )
+    quality: Quality = None
+    width: Side = None
+    height: Side = None
+    max_age_ms: MaxAge = None
+    deadline_ms: Deadline = None
 
 
 class TierAttemptForm(RpcResult):
