@@ -89,8 +89,7 @@ class UsedNonces:
         async with self._writing:
             if self._is_loaded:
                 return
-            with anyio.CancelScope(shield=True):
-                record = await self._thread.run(self._file.read, self._clock.now())
+            record = await self._thread.run(self._file.read, self._clock.now())
             for each in record.nonces:
                 self._keep(each)
             self._floor_ms, self._is_loaded = record.floor_ms, True

@@ -90,6 +90,7 @@ class Desk:
         """Return the reason of a refusal, and if there may be a reply."""
         with pytest.raises(CallRefused) as caught:
             await self.verify(call, needs=needs)
+        assert str(caught.value) == caught.value.error.details
         assert self.key not in str(caught.value) + repr(caught.value.signer)
         return caught.value.error.reason, caught.value.signer is not None
 
