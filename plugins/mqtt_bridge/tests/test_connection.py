@@ -1,11 +1,16 @@
 """Connection at a real Mosquitto."""
 
+import socket
 from pathlib import Path
 
+import pytest
+
+from mqtt_bridge.broker.client import BrokerClient, ClientOptions
 from mqtt_bridge.broker.messages import Outgoing
 from mqtt_bridge.settings import MqttBridgeSettings
 
 from .bridges import ScriptedPart, running_bridge, with_parts
+from .hostile import connack
 from .mosquitto import running_mosquitto, watching
 
 
@@ -68,3 +73,17 @@ async def test_other_settings_take_the_bridge_to_another_broker_with_a_farewell(
                 running.component.configure(MqttBridgeSettings(agent_id="box", url=two.url))
                 await part.wait_online(2)
                 assert part.connections == 2
+
+
+@pytest.mark.parametrize(("asked_s", "kept_s"), [(None, 600), (200, 200), (900, 600)])
+async def test_a_quiet_connection_wakes_once_per_keep_alive(asked_s: int | None, kept_s: int) -> None:
+    raw, broker = socket.socketpair()
+    raw.setblocking(False)
+    client = BrokerClient(raw, ClientOptions("box", 600, 8192, None), lambda _: None)
+    try:
+        broker.sendall(connack(properties=b"" if asked_s is None else b"\x13" + asked_s.to_bytes(2)))
+        await client.open()
+        assert kept_s - 100 < client._quiet_s_left() <= kept_s
+    finally:
+        client.close()
+        broker.close()

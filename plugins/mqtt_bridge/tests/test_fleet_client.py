@@ -18,6 +18,7 @@ from mqtt_bridge.client import (
     CallFailed,
     CallInterrupted,
     ClockRefused,
+    FleetAgent,
     FleetClient,
     NoAnswer,
     RequestUnusable,
@@ -234,6 +235,18 @@ async def test_no_more_than_the_wanted_number_is_asked_at_a_time(broker: Mosquit
             answers = [each async for each in fleet.call_many(agents, "ask", concurrency=2)]
     assert {each.agent for each in answers if each.error is None} == {each.id for each in agents}
     assert 1 <= most <= 2
+
+
+async def test_an_error_of_the_work_with_one_agent_reaches_the_reader_of_answers(broker: Mosquitto) -> None:
+    async def fail(agent: FleetAgent) -> None:
+        raise OSError("the disk is full")
+
+    async with running_box(broker, "box1"), client(broker) as fleet:
+        with pytest.raises(OSError, match="the disk is full"):
+            [each async for each in fleet.for_each(["box1", "box2"], fail)]
+        assert await fleet.call("box1", "echo") is not None
+        with pytest.raises(ValueError, match="concurrency"):
+            [each async for each in fleet.call_many(["box1"], "echo", concurrency=0)]
 
 
 async def test_a_reader_of_answers_may_leave_early(broker: Mosquitto) -> None:

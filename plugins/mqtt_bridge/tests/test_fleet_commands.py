@@ -247,6 +247,16 @@ async def test_no_file_is_replaced(fleet: Fleet) -> None:
     assert len(list(out.iterdir())) == 2
 
 
+async def test_a_folder_that_goes_meanwhile_is_told(fleet: Fleet) -> None:
+    async def remove(call: Received) -> None:
+        (fleet.folder / "out").rmdir()
+        await call.result(picture())
+
+    async with running_box(fleet.broker, "box1", remove):
+        taken = await fleet.run("fleet", "snapshot", "box1", "-o", "out", "--camera", "camera0")
+    assert (taken.code, "store a picture in out" in taken.err, "Traceback" in taken.err) == (1, True, False)
+
+
 async def test_a_picture_that_is_too_large_is_taken_again_as_proposed(fleet: Fleet) -> None:
     async def shrink(call: Received) -> None:
         if "width" in call.request["params"]:

@@ -149,6 +149,19 @@ def test_the_roster_takes_what_agents_say_and_nothing_else() -> None:
     assert agents.get("box") is None
 
 
+def test_made_up_agents_take_a_limited_amount_of_memory() -> None:
+    found = roster()
+    state = json.dumps({"name": "x" * 1000, "padding": "x" * 60_000}).encode()
+    for number in range(5000):
+        found.take(incoming(f"camera-agent/box{number}/state/agent", state, retained=True))
+    assert 4000 < len([*found]) < 5000
+    for number in range(5000):
+        found.take(incoming(f"camera-agent/box{number}/state/agent", b"", retained=True))
+    assert [*found] == []
+    found.take(incoming("camera-agent/box/state/agent", state, retained=True))
+    assert [each.id for each in found] == ["box"]
+
+
 def signed(**params: Any) -> OutgoingCall:
     topics = AgentTopics("camera-agent", "box")
     return OutgoingCall.sign(topics, "me", KEY, "echo", params, now=NOW, lifetime_s=20.0)
@@ -308,6 +321,15 @@ async def test_a_slow_reader_keeps_the_newest_and_is_told_of_the_others() -> Non
         watched.event(sequence)
     watched.event(1, agent="other")
     assert await watched.told() == [(4, 3, False), (1, 0, False)]
+
+
+async def test_unread_events_take_a_limited_amount_of_memory() -> None:
+    watched = Watched(capacity=10_000)
+    for sequence in range(1, 401):
+        watched.event(sequence, text="x" * 250_000)
+    (first, missed, _), *rest = await watched.told()
+    assert (missed, first + len(rest)) == (first - 1, 400)
+    assert 200 < len(rest) * 250_000 / 2**18 < 256
 
 
 async def test_labels_choose_the_agents_that_are_watched() -> None:

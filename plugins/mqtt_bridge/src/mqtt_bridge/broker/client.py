@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ _UNANSWERED = 1000
 #: Messages that the agent has on their way at most; a broker may allow fewer.
 _ON_THEIR_WAY = 16
 _LEAVE_S = 2.0
+#: Least time between two looks at the times of the last packets, for clocks that differ by a tick.
+_SHORTEST_TURN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +162,16 @@ class BrokerClient(aiomqtt.Client):
 
     async def run(self) -> BrokerProblem:
         """Keep the connection alive until it ends, and return why it has."""
-        turn_s = min(self._own_keep_alive_s / 4, 5.0)
         while not self._end.done():
-            await asyncio.wait({self._end}, timeout=turn_s)
+            await asyncio.wait({self._end}, timeout=self._quiet_s_left())
             self._client.loop_misc()
         return self._end.result()
+
+    def _quiet_s_left(self) -> float:
+        """Return the time until the client has to ping, or to give up a broker that has not answered a ping."""
+        client = self._client
+        quiet_since_s = min(client._last_msg_out, client._last_bytes_received)  # noqa: SLF001 - no public access
+        return max(_SHORTEST_TURN_S, quiet_since_s + client.keepalive - time.monotonic())
 
     async def subscribe_all(self, filters: Mapping[str, bool]) -> Mapping[str, int]:
         """Subscribe; cancel it when the connection ends.

@@ -15,6 +15,8 @@ __all__ = ("AgentLimits", "FleetAgent", "Roster")
 _REPLIES = "replies"
 #: A larger description is not one of an agent.
 _STATE_BYTES = 65_536
+#: Agents that are remembered, and the size of their descriptions: anyone who may publish at the broker can make up agents.
+_AGENTS, _ALL_STATES_BYTES = 200_000, 268_435_456
 
 
 class AgentLimits(BaseModel):
@@ -66,7 +68,7 @@ class FleetAgent:
 
 
 class Roster:
-    """Agents whose retained topics have arrived. Without I/O.
+    """Agents whose retained topics have arrived, 200,000 at most. Without I/O.
 
     Args:
         prefix: first levels of all topics.
@@ -76,6 +78,8 @@ class Roster:
         self._root = f"{prefix}/"
         self._online: dict[str, bool] = {}
         self._states: dict[str, _State] = {}
+        self._sizes_bytes: dict[str, int] = {}
+        self._size_bytes = 0
 
     def filters(self, agent: str = "+") -> tuple[str, ...]:
         """Return the filters to subscribe to, for one agent or for all."""
@@ -94,19 +98,23 @@ class Roster:
             self._take_state(agent, message.payload)
 
     def _take_status(self, agent: str, payload: bytes) -> None:
-        if payload:
-            self._online[agent] = payload == b"online"
-        else:
+        if not payload:
             self._online.pop(agent, None)
+        elif agent in self._online or len(self._online) < _AGENTS:
+            self._online[agent] = payload == b"online"
 
     def _take_state(self, agent: str, payload: bytes) -> None:
         self._states.pop(agent, None)
-        if not payload or len(payload) > _STATE_BYTES:
+        self._size_bytes -= self._sizes_bytes.pop(agent, 0)
+        has_room = len(self._states) < _AGENTS and self._size_bytes + len(payload) <= _ALL_STATES_BYTES
+        if not payload or len(payload) > _STATE_BYTES or not has_room:
             return
         try:
             self._states[agent] = _State.model_validate_json(payload)
         except ValidationError:
             return
+        self._sizes_bytes[agent] = len(payload)
+        self._size_bytes += len(payload)
 
     def __iter__(self) -> Iterator[FleetAgent]:
         """Yield the agents, sorted by id."""

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Self
 
@@ -200,8 +200,9 @@ class FleetClient(AsyncContextManagerMixin):
         async def ask(agent: FleetAgent) -> JsonValue:
             return await self.request(agent.id, method, params or {}, deadline_s=deadline_s)
 
-        async for answer in self.for_each(agents, ask, concurrency=concurrency):
-            yield answer
+        async with aclosing(self.for_each(agents, ask, concurrency=concurrency)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def for_each(
         self,
@@ -210,15 +211,27 @@ class FleetClient(AsyncContextManagerMixin):
         *,
         concurrency: int = 100,
     ) -> AsyncGenerator[Answer]:
-        """Do `work` with many agents, as `call_many` does its call; a FleetError that it raises is that agent's answer."""
+        """Do `work` with many agents, as `call_many` does its call; a FleetError that it raises is that agent's answer.
+
+        Raises:
+            ValueError: `concurrency` is less than 1.
+            Exception: another error of `work`, which ends the work with all agents.
+        """
+        if concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
         chosen = [FleetAgent(each, is_online=True) if isinstance(each, str) else each for each in agents]
         send, receive = anyio.create_memory_object_stream[Answer](max(1, len(chosen)))
         waiting = iter(chosen)
         scope = anyio.CancelScope()
+        failures: list[Exception] = []
 
         async def keep_working() -> None:
-            for agent in waiting:
-                send.send_nowait(await answer_of(agent, work))
+            try:
+                for agent in waiting:
+                    send.send_nowait(await answer_of(agent, work))
+            except Exception as error:  # noqa: BLE001 - raised below; here it would end the whole client
+                failures.append(error)
+                scope.cancel()
 
         async def all_of_them() -> None:
             with scope, send:
@@ -233,6 +246,8 @@ class FleetClient(AsyncContextManagerMixin):
                     yield answer
         finally:
             scope.cancel()
+        if failures:
+            raise failures[0]
 
     @asynccontextmanager
     async def watch(

@@ -18,6 +18,8 @@ _EVENTS_DROPPED = "system.events_dropped"
 _EVENT_BYTES = 262_144
 #: Agents whose numbers are remembered; anyone who may publish at the broker can make up agents.
 _AGENTS = 200_000
+#: Size of the payloads of unread events.
+_HELD_BYTES = 67_108_864
 
 
 class _Form(BaseModel):
@@ -64,7 +66,7 @@ class _Progress:
 
 
 class EventWatch:
-    """Async iterator of events; it holds the newest `capacity` unread ones."""
+    """Async iterator of events; it holds the newest `capacity` unread ones, of at most 64 MiB."""
 
     def __init__(self, prefix: str, selector: Selector, capacity: int) -> None:
         if capacity < 1:
@@ -72,7 +74,10 @@ class EventWatch:
         self._root = f"{prefix}/"
         self._selector = selector
         self._roster = Roster(prefix)
-        self._held: deque[FleetEvent] = deque(maxlen=capacity)
+        self._capacity = capacity
+        #: Unread events, each with the size of its payload.
+        self._held: deque[tuple[FleetEvent, int]] = deque()
+        self._held_bytes = 0
         #: Events that were dropped here, by agent, and not told yet.
         self._dropped: dict[str, int] = {}
         self._progress: dict[str, _Progress] = {}
@@ -97,7 +102,7 @@ class EventWatch:
         except ValidationError:
             return
         if what == f"events/{form.topic}" and form.sequence >= 0:
-            self._offer(agent, form)
+            self._offer(agent, form, len(message.payload))
 
     def _is_chosen(self, agent: str) -> bool:
         if not AGENT_ID.fullmatch(agent):
@@ -107,7 +112,7 @@ class EventWatch:
             return known is not None and self._selector.matches(known)
         return self._selector.matches_id(agent)
 
-    def _offer(self, agent: str, form: _Form) -> None:
+    def _offer(self, agent: str, form: _Form, size_bytes: int) -> None:
         before = self._progress.pop(agent, None)
         topics = frozenset({form.topic})
         missed, has_restarted = 0, False
@@ -126,7 +131,8 @@ class EventWatch:
             missed = count
         self._remember(agent, _Progress(form.boot_id, form.sequence, topics))
         self._hold(
-            FleetEvent(agent, form.topic, form.params, form.boot_id, form.sequence, missed, has_restarted)
+            FleetEvent(agent, form.topic, form.params, form.boot_id, form.sequence, missed, has_restarted),
+            size_bytes,
         )
 
     def _remember(self, agent: str, progress: _Progress) -> None:
@@ -134,12 +140,24 @@ class EventWatch:
             self._progress.pop(next(iter(self._progress)))
         self._progress[agent] = progress
 
-    def _hold(self, event: FleetEvent) -> None:
-        if len(self._held) == self._held.maxlen:
-            oldest = self._held.popleft()
-            self._dropped[oldest.agent] = self._dropped.get(oldest.agent, 0) + 1 + oldest.missed
-        self._held.append(event)
+    def _hold(self, event: FleetEvent, size_bytes: int) -> None:
+        self._held.append((event, size_bytes))
+        self._held_bytes += size_bytes
+        while len(self._held) > self._capacity or self._held_bytes > _HELD_BYTES:
+            self._drop_oldest()
         self._arrived.set()
+
+    def _drop_oldest(self) -> None:
+        oldest = self._next_held()
+        dropped = self._dropped.pop(oldest.agent, 0) + 1 + oldest.missed
+        if len(self._dropped) >= _AGENTS:
+            self._dropped.pop(next(iter(self._dropped)))
+        self._dropped[oldest.agent] = dropped
+
+    def _next_held(self) -> FleetEvent:
+        event, size_bytes = self._held.popleft()
+        self._held_bytes -= size_bytes
+        return event
 
     def __aiter__(self) -> "EventWatch":
         return self
@@ -149,6 +167,6 @@ class EventWatch:
         while not self._held:
             self._arrived = anyio.Event()
             await self._arrived.wait()
-        event = self._held.popleft()
+        event = self._next_held()
         dropped = self._dropped.pop(event.agent, 0)
         return replace(event, missed=event.missed + dropped) if dropped else event
