@@ -39,7 +39,7 @@ from mqtt_bridge.broker.address import BrokerAddress
 from mqtt_bridge.broker.client import BrokerClient, ClientOptions
 from mqtt_bridge.broker.dialler import Dialler
 from mqtt_bridge.broker.messages import Incoming, Outgoing
-from mqtt_bridge.broker.publisher import packet_properties
+from mqtt_bridge.broker.sender import packet_properties
 from mqtt_bridge.client import FleetClient, agent_key, new_fleet_key
 
 ROUNDS, CALLS = 7, 200

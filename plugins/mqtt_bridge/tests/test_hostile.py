@@ -43,7 +43,9 @@ async def reason_of(running: BridgeUnderTest) -> str:
         found = running.component.problem
         return None if found is None else f"{found.reason}: {found.details}"
 
-    return await eventually(look)
+    return await eventually(
+        look, timeout_s=60
+    )  # a flood is read in turns, which take time on a loaded machine
 
 
 #: Packets that end the connection, by what is wrong with them.
@@ -231,7 +233,7 @@ async def test_a_broker_that_says_nothing_is_given_up(tmp_path: Path) -> None:
         async with running_bridge(
             tmp_path, url=broker.url, parts=with_parts(), connect_timeout_s=0.3
         ) as running:
-            assert "does not answer the agent's CONNECT in time" in await reason_of(running)
+            assert "does not answer the CONNECT packet in time" in await reason_of(running)
             await eventually(lambda: left(broker.clients, broker.ended))
 
 
@@ -262,7 +264,7 @@ async def test_the_end_does_not_wait_for_a_broker_that_says_nothing(tmp_path: Pa
 
     async with hostile_broker(script) as broker:
         url = broker.url if moment == "connack" else broker.url.replace("mqtt:", "mqtts:")
-        with anyio.fail_after(15):
+        with anyio.fail_after(30):
             async with running_bridge(tmp_path, url=url, parts=with_parts(), connect_timeout_s=120):
                 await begun.wait()
 
@@ -350,7 +352,7 @@ async def test_pings_come_at_least_as_often_as_configured(tmp_path: Path, asked_
 
     async with hostile_broker(script) as broker:
         async with running_bridge(tmp_path, url=broker.url, parts=with_parts(), keep_alive_s=1):
-            with anyio.fail_after(15):
+            with anyio.fail_after(30):
                 await pinged.wait()
 
 

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import anyio
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
-from agent_core.plugin import Check, DependencyFailed, Finding, FindingStatus, WorkerPool
+from agent_core.plugin import Check, DependencyFailed, Finding, FindingStatus
 from mqtt_bridge.broker.address import BrokerAddress
-from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ClientOptions, ConnectionRefused
-from mqtt_bridge.broker.credentials import read_credentials
-from mqtt_bridge.broker.dialler import Dialler
+from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ConnectionRefused
 from mqtt_bridge.broker.messages import Outgoing
+from mqtt_bridge.broker.opening import BrokerOpening
+from mqtt_bridge.broker.part import BrokerLost
 from mqtt_bridge.broker.reasons import refused_topic
+from mqtt_bridge.broker.sender import PacketSender
 from mqtt_bridge.settings import MqttBridgeSettings
 from mqtt_bridge.topics import AgentTopics
 
@@ -43,7 +42,6 @@ class BrokerCheck(Check):
     def __init__(self, settings: MqttBridgeSettings, *, answer_s: float = _ANSWER_S) -> None:
         self._settings = settings
         self._answer_s = answer_s
-        self._files = WorkerPool(1)
 
     async def look(self) -> Sequence[Finding]:
         address = self._settings.address
@@ -58,6 +56,9 @@ class BrokerCheck(Check):
             return [self._finding(status, problem.details, problem.suggestion)]
         except DependencyFailed as error:
             return [self._finding(FindingStatus.FAILED, error.details, error.suggestion or "")]
+        except BrokerLost:
+            lost = f"The MQTT broker {address} has ended the connection at a message of the agent."
+            return [self._finding(FindingStatus.FAILED, lost, "See the broker's log.")]
         late = f"The MQTT broker {address} has not answered within {self._answer_s:g} s."
         return [
             self._finding(FindingStatus.WARNING, late, "Check the network, and url in [plugins.mqtt_bridge].")
@@ -65,23 +66,13 @@ class BrokerCheck(Check):
 
     async def _connect(self, address: BrokerAddress) -> Sequence[Finding]:
         settings = self._settings
-        credentials = await self._files.run_abandonable(read_credentials, settings)
-        raw = await Dialler().open(address, credentials.tls, settings.tls.server_name)
-        name = f"{settings.agent_id or 'camera-agent'}-doctor"
-        options = ClientOptions(
-            name,
-            settings.keep_alive_s,
-            settings.max_packet_bytes,
-            will=None,
-            user=settings.user,
-            password=credentials.password,
-        )
-        client = BrokerClient(raw, options, lambda _: None)
+        opening = BrokerOpening(settings, lambda _: None)
+        client = await opening.dial(address, f"{settings.agent_id or 'camera-agent'}-doctor", None)
         try:
-            limits = await client.open()
+            limits = await opening.introduce(client, address)
             who = f" as {settings.user}" if settings.user else ""
             accepted = self._finding(FindingStatus.OK, f"{address} accepts the agent{who}.")
-            found = [accepted, *self._limits(limits), await self._topics(client)]
+            found = [accepted, *self._limits(limits), await self._topics(client, limits)]
             await client.leave()
             return found
         finally:
@@ -93,7 +84,7 @@ class BrokerCheck(Check):
         detail = "The broker keeps no retained messages, so clients that come later see no state."
         return [self._finding(FindingStatus.WARNING, detail, "Allow retained messages in the broker.")]
 
-    async def _topics(self, client: BrokerClient) -> Finding:
+    async def _topics(self, client: BrokerClient, limits: BrokerLimits) -> Finding:
         """Try if the agent may use its topics; that needs its id, which else only the agent knows."""
         if self._settings.agent_id is None:
             return self._finding(
@@ -103,9 +94,8 @@ class BrokerCheck(Check):
         topics = AgentTopics(self._settings.prefix, self._settings.agent_id)
         (read,) = (await client.subscribe_all({topics.calls: False})).values()
         message = Outgoing(f"{topics.root}/doctor", b"")
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        written = await client.begin(message, properties)
-        for what, topic, code in (("read", topics.calls, read), ("write", message.topic, written or 0)):
+        written = await PacketSender(client, limits).send(message)
+        for what, topic, code in (("read", topics.calls, read), ("write", message.topic, written)):
             if code >= 0x80:
                 detail = f"The agent may not {what} the topic {topic}: the broker {refused_topic(code)}."
                 return self._finding(FindingStatus.FAILED, detail, _ACCESS.format(root=topics.root))

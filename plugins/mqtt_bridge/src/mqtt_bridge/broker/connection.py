@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 
 import anyio
 
-from agent_core.plugin import Clock, DependencyFailed, WorkerPool
+from agent_core.plugin import Clock, DependencyFailed
 from mqtt_bridge.broker.address import BrokerAddress
-from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ClientOptions, ConnectionRefused
-from mqtt_bridge.broker.credentials import Credentials, read_credentials
-from mqtt_bridge.broker.dialler import Dialler
+from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ConnectionRefused
 from mqtt_bridge.broker.filters import matches
 from mqtt_bridge.broker.messages import Incoming
+from mqtt_bridge.broker.opening import BrokerOpening
 from mqtt_bridge.broker.outages import Outages
 from mqtt_bridge.broker.part import BrokerLost, BrokerPart
 from mqtt_bridge.broker.presence import Presence
@@ -58,8 +57,7 @@ class BrokerConnection:
         self._parts = tuple(parts)
         self._clock = clock
         self._status = status
-        self._files = WorkerPool(1)
-        self._dialler = Dialler()
+        self._opening = BrokerOpening(settings, self._received)
         self._outages = Outages(settings.reconnect_spread_s)
         self._dropped = DroppedTopics()
         self._presence = presence
@@ -85,10 +83,9 @@ class BrokerConnection:
         """Try to connect, and serve the connection to its end. Returns its length, and why it ended."""
         began_s: float | None = None
         try:
-            credentials = await self._files.run_abandonable(read_credentials, self._settings)
-            client = await self._dial(address, credentials)
+            client = await self._opening.dial(address, self._topics.agent, self._presence.farewell)
             try:
-                limits = await self._introduce(client, address)
+                limits = await self._opening.introduce(client, address)
                 began_s = self._clock.monotonic_s()
                 self._connected(address)
                 problem = await self._serve(client, limits)
@@ -100,30 +97,6 @@ class BrokerConnection:
         except DependencyFailed as error:
             problem = BrokerProblem(error.reason, error.details, error.suggestion)
         return 0.0 if began_s is None else self._clock.monotonic_s() - began_s, problem
-
-    async def _dial(self, address: BrokerAddress, credentials: Credentials) -> BrokerClient:
-        settings = self._settings
-        raw = None
-        with anyio.move_on_after(settings.connect_timeout_s):
-            raw = await self._dialler.open(address, credentials.tls, settings.tls.server_name)
-        if raw is None:
-            raise ConnectionRefused(_unanswered(address, "does not answer"))
-        options = ClientOptions(
-            self._topics.agent,
-            settings.keep_alive_s,
-            settings.max_packet_bytes,
-            self._presence.farewell,
-            settings.user,
-            credentials.password,
-        )
-        return BrokerClient(raw, options, self._received)
-
-    async def _introduce(self, client: BrokerClient, address: BrokerAddress) -> BrokerLimits:
-        with anyio.move_on_after(self._settings.connect_timeout_s):
-            return await client.open()
-        raise ConnectionRefused(
-            _unanswered(address, "accepts the connection, and does not answer the agent's CONNECT")
-        )
 
     async def _serve(self, client: BrokerClient, limits: BrokerLimits) -> BrokerProblem:
         publisher = LivePublisher(client, limits, status=self._status, dropped=self._dropped)
@@ -211,11 +184,3 @@ async def _use(part: BrokerPart, publisher: LivePublisher) -> None:
         await part.online(publisher)
     except* BrokerLost:
         pass  # the connection's own task ends the others
-
-
-def _unanswered(address: BrokerAddress, what: str) -> BrokerProblem:
-    return BrokerProblem(
-        "mqtt_timeout",
-        f"The MQTT broker {address} {what} in time.",
-        "Check the network, and that url in [plugins.mqtt_bridge] is the address of an MQTT broker.",
-    )

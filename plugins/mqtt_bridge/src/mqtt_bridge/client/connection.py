@@ -1,6 +1,5 @@
 """Connection of a fleet client: made again as often as it ends, with the same subscriptions."""
 
-import asyncio
 import math
 import random
 from collections import Counter
@@ -11,19 +10,17 @@ from typing import TypeVar
 import aiomqtt
 import anyio
 from anyio.abc import TaskStatus
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent_core.plugin import DependencyFailed, GrowingPauses, WorkerPool
-from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ClientOptions, ConnectionRefused
-from mqtt_bridge.broker.credentials import read_credentials
-from mqtt_bridge.broker.dialler import Dialler
-from mqtt_bridge.broker.flow import FlowLimit
+from agent_core.plugin import DependencyFailed, GrowingPauses
+from mqtt_bridge.broker.address import BrokerAddress
+from mqtt_bridge.broker.client import BrokerClient, BrokerLimits, ConnectionRefused
 from mqtt_bridge.broker.messages import Incoming, Outgoing
+from mqtt_bridge.broker.opening import BrokerOpening
 from mqtt_bridge.broker.part import BrokerLost as ConnectionEnded
-from mqtt_bridge.broker.publisher import packet_properties
 from mqtt_bridge.broker.reasons import BrokerProblem, refused_topic
+from mqtt_bridge.broker.sender import PacketSender, PacketTooLarge
 from mqtt_bridge.client.access import fleet_error
 from mqtt_bridge.client.errors import (
     BrokerLost,
@@ -38,9 +35,6 @@ __all__ = ("FleetConnection",)
 #: Pauses between attempts. A person waits for this client, so they stay short.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _FAREWELL_S = 1.0
-_ON_THEIR_WAY_BYTES = 1 << 22
-#: Fixed header, length of the topic and identifier, at their longest.
-_HEAD_BYTES = 9
 #: Brokers drop what waits for a client with QoS 1 beyond some number, such as 1,000: too few for the state of a fleet.
 _QOS = {True: 1, False: 0}
 
@@ -52,8 +46,7 @@ class _Live:
 
     def __init__(self, client: BrokerClient, limits: BrokerLimits) -> None:
         self.client = client
-        self.limits = limits
-        self.flow = FlowLimit(limits.on_their_way, _ON_THEIR_WAY_BYTES)
+        self.sender = PacketSender(client, limits)
         self._waits: set[anyio.CancelScope] = set()
         self._has_ended = False
 
@@ -73,7 +66,7 @@ class _Live:
     def end(self) -> None:
         """End all that waits for the broker."""
         self._has_ended = True
-        self.flow.close()
+        self.sender.close()
         for each in [*self._waits]:
             each.cancel()
 
@@ -100,12 +93,10 @@ class FleetConnection:
     ) -> None:
         self._settings = settings
         self._client_id = client_id
-        self._received = received
         self._lost = lost
         self._filters = Counter([standing])
         self._reliable = frozenset({standing})
-        self._files = WorkerPool(1)
-        self._dialler = Dialler()
+        self._opening = BrokerOpening(settings, received)
         self._live: _Live | None = None
         self._given_up: FleetError | None = None
         #: Set while the connection is up, and once it was given up.
@@ -157,15 +148,15 @@ class FleetConnection:
             RequestUnusable: the broker does not accept messages of that size.
         """
         live = await self._usable()
-        properties = packet_properties(message)
-        extra: bytes = properties.pack()  # type: ignore[no-untyped-call]
-        size_bytes = _HEAD_BYTES + len(message.topic.encode()) + len(extra) + len(message.payload)
-        if size_bytes > live.limits.packet_bytes:
+        try:
+            code = await live.sender.send(message)
+        except ConnectionEnded as error:
+            raise _lost() from error
+        except PacketTooLarge as fault:
             raise RequestUnusable(
-                f"The broker accepts messages of {live.limits.packet_bytes} bytes, and this one has {size_bytes}.",
+                f"The broker accepts messages of {fault.limit_bytes} bytes, and this one has {fault.size_bytes}.",
                 reason="too_large",
-            )
-        code = await _sent(live, message, properties, size_bytes)
+            ) from fault
         if code >= 0x80:
             raise BrokerRefused(
                 f"The broker does not take a message for {message.topic}: it {refused_topic(code)}.",
@@ -200,15 +191,17 @@ class FleetConnection:
 
     async def _once(self, opened: Callable[[], None]) -> FleetError:
         """Connect, serve the connection to its end, and return why it has ended."""
+        address = self._settings.address
+        assert address is not None  # noqa: S101 - `BrokerAccess` requires it
         try:
-            client = await self._dial()
+            client = await self._opening.dial(address, self._client_id, None)
         except ConnectionRefused as refusal:
             return fleet_error(refusal.problem)
         except DependencyFailed as error:
             return fleet_error(BrokerProblem("mqtt_credentials", error.details, error.suggestion))
         problem: BrokerProblem | None = None
         try:
-            problem = await self._serve(client, opened)
+            problem = await self._serve(client, address, opened)
         except ConnectionRefused as refusal:
             problem = refusal.problem
         except FleetError as error:
@@ -220,32 +213,10 @@ class FleetConnection:
             client.close()
         return fleet_error(problem)
 
-    async def _dial(self) -> BrokerClient:
-        settings, address = self._settings, self._settings.address
-        assert address is not None  # noqa: S101 - `BrokerAccess` requires it
-        credentials = await self._files.run_abandonable(read_credentials, settings)
-        with anyio.move_on_after(settings.connect_timeout_s):
-            raw = await self._dialler.open(address, credentials.tls, settings.tls.server_name)
-            options = ClientOptions(
-                self._client_id,
-                settings.keep_alive_s,
-                settings.max_packet_bytes,
-                None,
-                settings.user,
-                credentials.password,
-            )
-            return BrokerClient(raw, options, self._received)
-        raise ConnectionRefused(_silent(f"The MQTT broker {address} does not answer in time."))
-
-    async def _serve(self, client: BrokerClient, opened: Callable[[], None]) -> BrokerProblem:
-        limits: BrokerLimits | None = None
-        with anyio.move_on_after(self._settings.connect_timeout_s):
-            limits = await client.open()
-        if limits is None:
-            raise ConnectionRefused(
-                _silent("The MQTT broker accepts the connection, and does not answer in time.")
-            )
-        live = _Live(client, limits)
+    async def _serve(
+        self, client: BrokerClient, address: BrokerAddress, opened: Callable[[], None]
+    ) -> BrokerProblem:
+        live = _Live(client, await self._opening.introduce(client, address))
         try:
             return await self._keep(live, opened)
         finally:
@@ -306,27 +277,5 @@ class FleetConnection:
                 return
 
 
-async def _sent(live: _Live, message: Outgoing, properties: Properties, size_bytes: int) -> int:
-    try:
-        await live.flow.take(size_bytes)
-        try:
-            future = live.client.begin(message, properties)
-        except BaseException:
-            live.flow.release(size_bytes)
-            raise
-    except ConnectionEnded as error:
-        raise _lost() from error
-    # A caller that is cancelled gives no place back: the message is on its way all the same.
-    future.add_done_callback(lambda _: live.flow.release(size_bytes))
-    code = await asyncio.shield(future)
-    if code is None:
-        raise _lost()
-    return code
-
-
 def _lost() -> BrokerLost:
     return BrokerLost("The connection to the MQTT broker has ended.")
-
-
-def _silent(details: str) -> BrokerProblem:
-    return BrokerProblem("mqtt_timeout", details, "")
