@@ -312,7 +312,8 @@ async def test_events_that_the_agent_has_dropped_are_told() -> None:
     watched.event(5)
     watched.event(9, "system.events_dropped", count=4, after=5)
     watched.event(10)
-    assert await watched.told() == [(5, 0, False), (9, 4, False), (10, 0, False)]
+    watched.event(12, "system.events_dropped", count=-7)
+    assert await watched.told() == [(5, 0, False), (9, 4, False), (10, 0, False), (12, 1, False)]
 
 
 async def test_a_slow_reader_keeps_the_newest_and_is_told_of_the_others() -> None:
@@ -354,6 +355,7 @@ def test_one_agent_is_watched_by_its_topic() -> None:
         ("camera-agent/box/events/t", b"[1]"),
         ("camera-agent/box/events/t", {"boot_id": "a", "sequence": 1, "topic": "u", "params": {}}),
         ("camera-agent/box/events/t", {"boot_id": "a", "sequence": -1, "topic": "t", "params": {}}),
+        ("camera-agent/box/events/t", {"boot_id": "a", "sequence": 10**4000, "topic": "t", "params": {}}),
         ("camera-agent/box/events/t", {"boot_id": "a", "sequence": "1", "topic": "t", "params": {}}),
         ("camera-agent/a b/events/t", {"boot_id": "a", "sequence": 1, "topic": "t", "params": {}}),
         (

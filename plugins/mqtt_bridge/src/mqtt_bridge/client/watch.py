@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import anyio
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mqtt_bridge.broker.messages import Incoming
 from mqtt_bridge.client.agents import Roster
@@ -18,6 +18,8 @@ _EVENTS_DROPPED = "system.events_dropped"
 _EVENT_BYTES = 262_144
 #: Agents whose numbers are remembered; anyone who may publish at the broker can make up agents.
 _AGENTS = 200_000
+#: Largest number of an event.
+_MOST_EVENTS = 2**53
 #: Size of the payloads of unread events.
 _HELD_BYTES = 67_108_864
 
@@ -29,7 +31,7 @@ class _Form(BaseModel):
 
     topic: str
     boot_id: str
-    sequence: int
+    sequence: int = Field(ge=0, le=_MOST_EVENTS)
     params: dict[str, JsonValue]
 
 
@@ -101,7 +103,7 @@ class EventWatch:
             form = _Form.model_validate_json(message.payload)
         except ValidationError:
             return
-        if what == f"events/{form.topic}" and form.sequence >= 0:
+        if what == f"events/{form.topic}":
             self._offer(agent, form, len(message.payload))
 
     def _is_chosen(self, agent: str) -> bool:
@@ -127,8 +129,8 @@ class EventWatch:
                 topics |= before.topics
         elif before is not None:
             has_restarted = True
-        if form.topic == _EVENTS_DROPPED and type(count := form.params.get("count")) is int:
-            missed = count
+        if form.topic == _EVENTS_DROPPED:
+            missed = _dropped_count(form, missed)
         self._remember(agent, _Progress(form.boot_id, form.sequence, topics))
         self._hold(
             FleetEvent(agent, form.topic, form.params, form.boot_id, form.sequence, missed, has_restarted),
@@ -170,3 +172,9 @@ class EventWatch:
         event = self._next_held()
         dropped = self._dropped.pop(event.agent, 0)
         return replace(event, missed=event.missed + dropped) if dropped else event
+
+
+def _dropped_count(form: _Form, otherwise: int) -> int:
+    """Return the number of events that a notice tells of; `otherwise` if it tells none that can be."""
+    count = form.params.get("count")
+    return count if type(count) is int and 0 <= count <= _MOST_EVENTS else otherwise

@@ -115,7 +115,7 @@ class _Taking:
             picture, content = await self._picture(agent, camera)
         except CallFailed as error:
             return {"device": camera, "error": described_error(error)}
-        moment = picture.captured_at.astimezone(UTC).strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]
+        moment = picture.captured_at.strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]
         name = f"{agent.id}_{camera}_{moment}Z"
         try:
             path = await self._disk.run(self._folder.store, name, _SUFFIXES[picture.content_type], content)
@@ -155,10 +155,10 @@ def _parsed(agent: str, answer: JsonValue) -> tuple[_Picture, bytes]:
     try:
         picture = _Picture.model_validate(answer)
         content = b64decode(picture.data, validate=True)
-        if len(content) == picture.size_bytes and content and picture.captured_at.tzinfo is not None:
-            picture.captured_at.astimezone(UTC)
-            return picture, content
-    except (ValueError, OverflowError):  # also of the form
+        if picture.captured_at.tzinfo is not None and 0 < len(content) == picture.size_bytes <= _MOST_BYTES:
+            moment = picture.captured_at.astimezone(UTC)
+            return picture.model_copy(update={"captured_at": moment}), content
+    except (ValueError, OverflowError):  # also of the form, and a time before the year 1 in UTC
         pass
     raise _odd(agent, "get_picture")
 
