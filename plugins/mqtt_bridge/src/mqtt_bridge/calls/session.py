@@ -57,7 +57,7 @@ class CallSession:
 
     @property
     def spare_since_s(self) -> float | None:
-        """Time since which nobody would miss this session; None if a call runs or it may hold a stream."""
+        """Time since which this session could end unnoticed; None while a call runs or it may hold a stream."""
         return None if self._waiting or self._may_hold else self._used_at_s
 
     def end(self) -> None:
