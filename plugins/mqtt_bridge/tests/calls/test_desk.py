@@ -180,7 +180,7 @@ async def test_a_call_whose_nonce_is_not_stored_does_not_run(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["authenticate", "create_api_key", "subscribe_events", "unsubscribe_events"]
+    "method", ["authenticate", "create_api_key", "create_view_link", "subscribe_events", "unsubscribe_events"]
 )
 async def test_what_the_broker_would_show_is_refused(rig: Rig, method: str) -> None:
     rig.ask(method)

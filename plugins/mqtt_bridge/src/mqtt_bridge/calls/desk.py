@@ -47,7 +47,9 @@ _REPLY_EXPIRY_S = 60
 #: Bytes of a packet besides the reply.
 _PACKET_HEAD_BYTES = 1024
 #: Methods whose credentials the broker would show, or whose events come by topics once for all readers.
-_NOT_HERE = frozenset({"authenticate", "create_api_key", "subscribe_events", "unsubscribe_events"})
+_NOT_HERE = frozenset(
+    {"authenticate", "create_api_key", "create_view_link", "subscribe_events", "unsubscribe_events"}
+)
 
 
 @dataclass(frozen=True, slots=True)
