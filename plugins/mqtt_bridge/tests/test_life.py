@@ -67,6 +67,18 @@ async def test_a_camera_that_was_forgotten_while_the_broker_was_off_is_cleared(t
             assert f"{ROOT}/state/cameras/camera0" in await kept_by(broker)
 
 
+async def test_a_status_that_others_have_written_is_corrected(tmp_path: Path) -> None:
+    status = f"{ROOT}/status"
+    async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, f"{ROOT}/#") as seen:
+        async with running_box(tmp_path / "box", HurriedClock(40), url=broker.url):
+            await seen.until(lambda: seen.last(status) == b"online")
+            for payload in (b"offline", b""):
+                await seen.client.publish(status, payload, qos=1, retain=True)
+                await seen.until(lambda: seen.of(status)[-2:] == [payload, b"online"])  # noqa: B023
+            assert status in await kept_by(broker)
+        await seen.until(lambda: seen.last(status) == b"offline")
+
+
 async def test_a_killed_agent_is_offline_and_its_next_start_begins_its_numbers_anew(tmp_path: Path) -> None:
     async with running_mosquitto(tmp_path / "broker") as broker, watching(broker, f"{ROOT}/#") as seen:
         boots: list[str] = []

@@ -135,3 +135,17 @@ def test_another_run_is_a_rival_only_after_the_own_birth() -> None:
     own = presence.birth.properties["run"]
     assert own == presence.farewell.properties["run"] != Presence("status").birth.properties["run"]
     assert [seen(presence, run) for run in ("before", None, own, None, own, "other")] == [*[False] * 5, True]
+
+
+def test_what_others_say_after_the_birth_of_a_connection_contradicts() -> None:
+    presence = Presence("status")
+    own = {"run": presence.birth.properties["run"]}
+    birth, kept = (Incoming("status", b"online", kept, own, None, "", "") for kept in (False, True))
+    late_will = Incoming("status", b"offline", False, own, None, "", "")
+    cleared = Incoming("status", b"", False, {}, None, "", "")
+    told = [
+        presence.is_contradicted(each) for each in (late_will, kept, late_will, birth, late_will, cleared)
+    ]
+    assert told == [False, False, False, False, True, True]
+    presence.begin()
+    assert not presence.is_contradicted(late_will)

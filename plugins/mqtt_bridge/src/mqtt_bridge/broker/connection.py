@@ -1,7 +1,7 @@
 """Connection to the broker: made again as often as it ends."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import anyio
 
@@ -26,6 +26,8 @@ __all__ = ("BrokerConnection",)
 _FAREWELL_S = 2.0
 #: Time for a broker to send what it has kept.
 _HEARING_S = 5.0
+#: Pause between two corrections of the status.
+_CORRECTION_PAUSE_S = 5.0
 
 _log = logging.getLogger("camera_agent.mqtt_bridge")
 
@@ -62,6 +64,7 @@ class BrokerConnection:
         self._dropped = DroppedTopics()
         self._presence = presence
         self._rival: BrokerProblem | None = None
+        self._contradicted = anyio.Event()
         #: Filters of kept messages that have been heard.
         self._heard: set[str] = set()
         self._faulty: set[int] = set()
@@ -125,6 +128,8 @@ class BrokerConnection:
 
     async def _work(self, client: BrokerClient, publisher: LivePublisher) -> None:
         """Subscribe for all parts, then let each use the connection."""
+        self._presence.begin()
+        self._contradicted = anyio.Event()
         wanted = [each for part in self._parts for each in part.subscriptions]
         live = {each.filter: False for each in wanted if not each.kept}
         kept = {
@@ -136,8 +141,9 @@ class BrokerConnection:
                 self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")
         async with anyio.create_task_group() as work:
             work.start_soon(self._hear, client, kept)
+            work.start_soon(_use, self._correct, publisher)
             for part in self._parts:
-                work.start_soon(_use, part, publisher)
+                work.start_soon(_use, part.online, publisher)
 
     async def _hear(self, client: BrokerClient, kept: Iterable[str]) -> None:
         """Listen for a while to what the broker has kept; from then on it would be the agent's own alone."""
@@ -145,7 +151,17 @@ class BrokerConnection:
         self._heard.update(kept)
         await client.unsubscribe_all(kept)
 
+    async def _correct(self, publisher: LivePublisher) -> None:
+        """Repeat the birth message when others have written the status: it would stay wrong until the next connection."""
+        while True:
+            await self._contradicted.wait()
+            self._contradicted = anyio.Event()
+            await publisher.publish(self._presence.birth)
+            await self._clock.sleep(_CORRECTION_PAUSE_S)
+
     def _received(self, message: Incoming) -> None:
+        if message.topic == self._topics.status and self._presence.is_contradicted(message):
+            self._contradicted.set()
         if (
             message.topic == self._topics.status
             and self._rival is None
@@ -179,8 +195,8 @@ class BrokerConnection:
             )
 
 
-async def _use(part: BrokerPart, publisher: LivePublisher) -> None:
+async def _use(work: Callable[[LivePublisher], Awaitable[None]], publisher: LivePublisher) -> None:
     try:
-        await part.online(publisher)
+        await work(publisher)
     except* BrokerLost:
         pass  # the connection's own task ends the others

@@ -25,9 +25,25 @@ class Presence:
     def __init__(self, topic: str) -> None:
         self._run = secrets.token_hex(8)
         self._is_seen = False
+        self._is_told = False
         properties = {_RUN: self._run}
         self.birth = Outgoing(topic, b"online", retain=True, properties=properties)
         self.farewell = Outgoing(topic, b"offline", retain=True, properties=properties)
+
+    def begin(self) -> None:
+        """Begin another connection, whose birth message is still to come."""
+        self._is_told = False
+
+    def is_contradicted(self, message: Incoming) -> bool:
+        """Return True for a message of the status topic that others have sent after the birth of this connection.
+
+        It may be the last will of an earlier connection that a broker sends late.
+        """
+        if message.payload == self.birth.payload:
+            is_own = message.properties.get(_RUN) == self._run and not message.retained
+            self._is_told = self._is_told or is_own
+            return False
+        return self._is_told
 
     def shows_rival(self, message: Incoming) -> bool:
         """Return True if a message of the status topic is another run's, after this run's own birth was seen there."""
