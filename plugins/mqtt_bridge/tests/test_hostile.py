@@ -172,6 +172,29 @@ async def test_bytes_without_end_are_no_packet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rest", "told"),
+    [(disconnect(0x8B), "shuts down"), (b"\x00\x00", "not MQTT 5"), (b"\xf0\x00", "not MQTT 5")],
+)
+async def test_a_connection_that_ends_with_its_acceptance_is_made_again(
+    tmp_path: Path, rest: bytes, told: str
+) -> None:
+    async def script(client: Conversation) -> None:
+        await client.read_kind(CONNECT)
+        await client.send(connack() + rest)
+        await client.answer()
+
+    async def has_come_again() -> bool:
+        return broker.clients > 1
+
+    async with hostile_broker(script) as broker:
+        async with running_bridge(
+            tmp_path, url=broker.url, parts=with_parts(), reconnect_spread_s=0.5
+        ) as running:
+            assert told in await reason_of(running)
+            await eventually(has_come_again)
+
+
+@pytest.mark.parametrize(
     ("code", "told"),
     [
         (0x84, "does not speak MQTT 5"),

@@ -92,7 +92,7 @@ class BrokerCheck(Check):
                 "agent_id is not set, so whether the agent may use its topics was not tried.",
             )
         topics = AgentTopics(self._settings.prefix, self._settings.agent_id)
-        (read,) = (await client.subscribe_all({topics.calls: False})).values()
+        read = (await client.subscribe_all({topics.calls: False})).get(topics.calls, 0x80)
         message = Outgoing(f"{topics.root}/doctor", b"")
         written = await PacketSender(client, limits).send(message)
         for what, topic, code in (("read", topics.calls, read), ("write", message.topic, written)):

@@ -174,7 +174,7 @@ class BrokerClient(aiomqtt.Client):
         return max(_SHORTEST_TURN_S, quiet_since_s + client.keepalive - time.monotonic())
 
     async def subscribe_all(self, filters: Mapping[str, bool]) -> Mapping[str, int]:
-        """Subscribe; cancel it when the connection ends.
+        """Subscribe; cancel it when the connection ends. Raises BrokerLost if it has ended already.
 
         Args:
             filters: filters, each with True if the agent's own messages are to come back, too.
@@ -185,15 +185,21 @@ class BrokerClient(aiomqtt.Client):
         if not filters:
             return {}
         wanted = [(each, SubscribeOptions(qos=1, noLocal=not own)) for each, own in filters.items()]
-        codes = await self.subscribe(wanted, timeout=math.inf)
+        try:
+            codes = await self.subscribe(wanted, timeout=math.inf)
+        except aiomqtt.MqttError as error:
+            raise BrokerLost from error
         values = [each.value if isinstance(each, ReasonCode) else each for each in codes]
         return dict(zip(filters, values, strict=False))
 
     async def unsubscribe_all(self, filters: Iterable[str]) -> None:
-        """End subscriptions; cancel it when the connection ends."""
+        """End subscriptions; cancel it when the connection ends. Raises BrokerLost if it has ended already."""
         unwanted = [*filters]
-        if unwanted:
-            await self.unsubscribe(unwanted, timeout=math.inf)
+        try:
+            if unwanted:
+                await self.unsubscribe(unwanted, timeout=math.inf)
+        except aiomqtt.MqttError as error:
+            raise BrokerLost from error
 
     def begin(self, message: Outgoing, properties: Properties) -> "asyncio.Future[int | None]":
         """Begin to publish a message.

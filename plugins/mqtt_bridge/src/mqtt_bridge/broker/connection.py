@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 import anyio
 
@@ -106,7 +107,7 @@ class BrokerConnection:
         problem: BrokerProblem | None = None
         try:
             async with anyio.create_task_group() as work:
-                work.start_soon(self._work, client, publisher)
+                work.start_soon(_until_lost, partial(self._work, client, publisher))
                 problem = await client.run()
                 publisher.close()
                 work.cancel_scope.cancel()
@@ -140,10 +141,10 @@ class BrokerConnection:
             if code >= 0x80:
                 self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")
         async with anyio.create_task_group() as work:
-            work.start_soon(self._hear, client, kept)
-            work.start_soon(_use, self._correct, publisher)
+            work.start_soon(_until_lost, partial(self._hear, client, kept))
+            work.start_soon(_until_lost, partial(self._correct, publisher))
             for part in self._parts:
-                work.start_soon(_use, part.online, publisher)
+                work.start_soon(_until_lost, partial(part.online, publisher))
 
     async def _hear(self, client: BrokerClient, kept: Iterable[str]) -> None:
         """Listen for a while to what the broker has kept; from then on it would be the agent's own alone."""
@@ -195,8 +196,8 @@ class BrokerConnection:
             )
 
 
-async def _use(work: Callable[[LivePublisher], Awaitable[None]], publisher: LivePublisher) -> None:
+async def _until_lost(use: Callable[[], Awaitable[None]]) -> None:
     try:
-        await work(publisher)
+        await use()
     except* BrokerLost:
         pass  # the connection's own task ends the others
