@@ -37,7 +37,7 @@ class Certificates:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path) -> "Certificates":
+    def make(cls, folder: Path, *, server_days: int = 2) -> "Certificates":
         if shutil.which("openssl") is None:
             pytest.skip("no openssl to make certificates with")
         folder.mkdir(exist_ok=True)
@@ -52,7 +52,8 @@ class Certificates:
             _openssl(
                 "req", *key[:-2], "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", request
             )
-            authority = ("-CA", made.ca, "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2")
+            days = server_days if name == "localhost" else 2
+            authority = ("-CA", made.ca, "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", days)
             _openssl(
                 "x509", "-req", "-in", request, *authority, "-extfile", extra, "-out", folder / f"{name}.pem"
             )
@@ -69,7 +70,7 @@ class Certificates:
         return self.folder / "agent.pem", self.folder / "agent.key"
 
 
-def _openssl(*words: str | Path) -> None:
+def _openssl(*words: str | int | Path) -> None:
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
 
 

@@ -13,7 +13,7 @@ from mqtt_bridge.settings import MqttBridgeSettings
 
 from .bridges import ScriptedPart, running_bridge, with_parts
 from .hostile import Conversation, hostile_broker
-from .mosquitto import running_mosquitto, watching
+from .mosquitto import Certificates, running_mosquitto, watching
 
 OK, WARNING, FAILED = FindingStatus.OK, FindingStatus.WARNING, FindingStatus.FAILED
 
@@ -52,6 +52,22 @@ async def test_topics_that_the_broker_refuses_are_named(tmp_path: Path) -> None:
         "The agent may not write the topic camera-agent/box/doctor: the broker does not authorise it"
     )
     assert "below camera-agent/box/" in suggestion
+
+
+async def test_topics_that_the_broker_keeps_from_the_agent_are_told(tmp_path: Path) -> None:
+    async with running_mosquitto(tmp_path / "broker", acl="topic write camera-agent/#\n") as broker:
+        _, (status, detail, suggestion) = await look(url=broker.url, agent_id="box")
+    assert (status, "does not send what is published below camera-agent/box" in detail) == (WARNING, True)
+    assert "below camera-agent/box/" in suggestion
+
+
+async def test_a_certificate_of_another_time_leads_to_the_clock(tmp_path: Path) -> None:
+    made = Certificates.make(tmp_path / "tls", server_days=-1)
+    async with running_mosquitto(tmp_path / "broker", tls=made) as broker:
+        url = f"mqtts://localhost:{broker.port}"
+        ((status, detail, suggestion),) = await look(url=url, tls={"ca_file": str(made.ca)})
+    assert (status, "certificate has expired" in detail) == (FAILED, True)
+    assert "clock of this host" in suggestion
 
 
 async def test_a_broker_that_is_away_is_a_warning() -> None:

@@ -20,6 +20,8 @@ __all__ = ("BrokerCheck",)
 
 #: Limit of the whole check, shorter than doctor's own.
 _ANSWER_S: Final = 8.0
+#: Time for the broker to send a message back.
+_BACK_S: Final = 2.0
 #: Problems that time may solve: the agent goes on without a broker.
 _PASSING: Final = frozenset(
     {"mqtt_unreachable", "mqtt_timeout", "mqtt_unresolved", "mqtt_closed", "mqtt_silent"}
@@ -42,6 +44,7 @@ class BrokerCheck(Check):
     def __init__(self, settings: MqttBridgeSettings, *, answer_s: float = _ANSWER_S) -> None:
         self._settings = settings
         self._answer_s = answer_s
+        self._came_back = anyio.Event()
 
     async def look(self) -> Sequence[Finding]:
         address = self._settings.address
@@ -66,7 +69,7 @@ class BrokerCheck(Check):
 
     async def _connect(self, address: BrokerAddress) -> Sequence[Finding]:
         settings = self._settings
-        opening = BrokerOpening(settings, lambda _: None)
+        opening = BrokerOpening(settings, lambda _: self._came_back.set())
         client = await opening.dial(address, f"{settings.agent_id or 'camera-agent'}-doctor", None)
         try:
             limits = await opening.introduce(client, address)
@@ -92,14 +95,20 @@ class BrokerCheck(Check):
                 "agent_id is not set, so whether the agent may use its topics was not tried.",
             )
         topics = AgentTopics(self._settings.prefix, self._settings.agent_id)
-        read = (await client.subscribe_all({topics.calls: False})).get(topics.calls, 0x80)
         message = Outgoing(f"{topics.root}/doctor", b"")
+        codes = await client.subscribe_all({topics.calls: False, message.topic: True})
+        read = codes.get(topics.calls, 0x80)
         written = await PacketSender(client, limits).send(message)
         for what, topic, code in (("read", topics.calls, read), ("write", message.topic, written)):
             if code >= 0x80:
                 detail = f"The agent may not {what} the topic {topic}: the broker {refused_topic(code)}."
                 return self._finding(FindingStatus.FAILED, detail, _ACCESS.format(root=topics.root))
-        return self._finding(FindingStatus.OK, f"The agent may read and write below {topics.root}.")
+        with anyio.move_on_after(_BACK_S):  # Mosquitto accepts subscriptions to what it then does not send
+            if codes.get(message.topic, 0x80) < 0x80:
+                await self._came_back.wait()
+            return self._finding(FindingStatus.OK, f"The agent may read and write below {topics.root}.")
+        detail = f"The broker does not send what is published below {topics.root}, so no calls may arrive."
+        return self._finding(FindingStatus.WARNING, detail, _ACCESS.format(root=topics.root))
 
     def _finding(self, status: FindingStatus, detail: str, suggestion: str = "") -> Finding:
         return Finding(self.name, status, detail, suggestion)

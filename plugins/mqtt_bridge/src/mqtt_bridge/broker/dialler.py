@@ -174,11 +174,22 @@ def _unreachable(address: BrokerAddress, errors: Sequence[OSError]) -> BrokerPro
     )
 
 
+#: Codes of OpenSSL: a certificate is not valid yet, or no more.
+_UNTIMELY = frozenset({9, 10})
+
+
 def _insecure(error: Exception, server_name: str) -> BrokerProblem:
     if isinstance(error, ssl.SSLCertVerificationError):
+        details = f"The certificate of the MQTT broker is not valid for {server_name}: {error.verify_message.rstrip('.')}."
+        if error.verify_code in _UNTIMELY:
+            return BrokerProblem(
+                "mqtt_certificate_time",
+                details,
+                "Check the clock of this host, which may be wrong after a start without a network; renew the certificate.",
+            )
         return BrokerProblem(
             "mqtt_certificate",
-            f"The certificate of the MQTT broker is not valid for {server_name}: {error.verify_message.rstrip('.')}.",
+            details,
             "Set ca_file, or server_name if the certificate has another name, in [plugins.mqtt_bridge.tls].",
         )
     reason = getattr(error, "reason", None)

@@ -18,6 +18,7 @@ _STEPS = {
     "mqtt_unresolved": "Check the broker's address and the name server.",
     "mqtt_timeout": "Check the network, and that the address is that of an MQTT broker.",
     "mqtt_certificate": "Name the certificates to trust, or the name in the broker's certificate.",
+    "mqtt_certificate_time": "Check the clock of this host, and renew the broker's certificate.",
     "mqtt_tls": "Check that the port is one for TLS, and whether the broker asks for a client certificate.",
     "mqtt_malformed": "Check that the address is that of an MQTT 5 broker.",
     "mqtt_closed": "Check the broker's log, and whether the port needs mqtts://.",
@@ -25,7 +26,9 @@ _STEPS = {
     "mqtt_credentials": _CREDENTIALS,
 }
 #: Reasons that another attempt does not mend.
-_REFUSALS = frozenset({"mqtt_refused", "mqtt_certificate", "mqtt_credentials", "mqtt_malformed"})
+_REFUSALS = frozenset(
+    {"mqtt_refused", "mqtt_certificate", "mqtt_certificate_time", "mqtt_credentials", "mqtt_malformed"}
+)
 
 
 @dataclass(frozen=True, slots=True)
