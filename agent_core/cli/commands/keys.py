@@ -66,7 +66,8 @@ def _create(arguments: argparse.Namespace) -> int:
     key, stored = _keys(arguments).add(wanted)
     value = {"key": key, "id": stored.id, "user": arguments.user, "kind": arguments.kind}
     value |= {"role": arguments.role, "expires_at": _end(expires_at)}
-    print_result(value, [key], as_json=arguments.json)
+    line = key if text is None else f"Stored, with the id {stored.id}."
+    print_result(value, [line], as_json=arguments.json)
     return 0
 
 
