@@ -188,14 +188,16 @@ async def test_times_that_are_wrong_are_told_to_the_proven_sender(broker: Mosqui
 
 
 async def test_a_retained_call_never_runs(broker: Mosquitto, folder: Path) -> None:
-    """Neither at the start of the agent nor when it comes back; nor does the same one sent again after that."""
+    """Neither one that the broker has kept, nor one that it is to keep and that comes while the agent listens."""
     folder.mkdir()
     async with calling(broker, made_key(folder)) as caller:
-        call = caller.sign()
-        await caller.send(call, retain=True)
+        before = caller.sign()
+        await caller.send(before, retain=True)
         async with agent_online(broker, folder):
+            meanwhile = caller.sign()
+            await caller.send(meanwhile, retain=True)
             assert "result" in await caller.call()
-            assert caller.replies(call) == []
+            assert caller.replies(before) == caller.replies(meanwhile) == []
 
 
 async def test_a_call_runs_once_over_a_restart_of_the_agent(broker: Mosquitto, folder: Path) -> None:

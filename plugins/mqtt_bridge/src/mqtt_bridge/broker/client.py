@@ -11,7 +11,7 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import aiomqtt
@@ -173,18 +173,24 @@ class BrokerClient(aiomqtt.Client):
         quiet_since_s = min(client._last_msg_out, client._last_bytes_received)  # noqa: SLF001 - no public access
         return max(_SHORTEST_TURN_S, quiet_since_s + client.keepalive - time.monotonic())
 
-    async def subscribe_all(self, filters: Mapping[str, bool]) -> Mapping[str, int]:
+    async def subscribe_all(
+        self, filters: Mapping[str, bool], *, as_published: Collection[str] = ()
+    ) -> Mapping[str, int]:
         """Subscribe; cancel it when the connection ends. Raises BrokerLost if it has ended already.
 
         Args:
             filters: filters, each with True if the agent's own messages are to come back, too.
+            as_published: those of the filters whose messages tell if they were published to be kept.
 
         Returns:
             The broker's reason code for each filter.
         """
         if not filters:
             return {}
-        wanted = [(each, SubscribeOptions(qos=1, noLocal=not own)) for each, own in filters.items()]
+        wanted = [
+            (each, SubscribeOptions(qos=1, noLocal=not own, retainAsPublished=each in as_published))
+            for each, own in filters.items()
+        ]
         try:
             codes = await self.subscribe(wanted, timeout=math.inf)
         except aiomqtt.MqttError as error:

@@ -136,7 +136,10 @@ class BrokerConnection:
         kept = {
             each.filter: True for each in wanted if each.kept and each.filter not in {*live, *self._heard}
         }
-        codes = await client.subscribe_all({self._topics.status: True, **live, **kept})
+        codes = await client.subscribe_all(
+            {self._topics.status: True, **live, **kept},
+            as_published={each.filter for each in wanted if each.as_published},
+        )
         for refused, code in codes.items():
             if code >= 0x80:
                 self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")

@@ -57,7 +57,10 @@ class Subscription:
         filter: topic, with wildcards.
         kept: only what the broker has kept from earlier, the agent's own included, is of interest. The subscription is
             made once in a run, and ends soon after. Without it, own messages never come back (`no local`).
+        as_published: a message that was published to be kept arrives as `retained` also while the agent listens.
+            Otherwise only the copy that the broker had kept does.
     """
 
     filter: str
     kept: bool = False
+    as_published: bool = False

@@ -83,7 +83,7 @@ class CallDesk:
         self._checks = self._calls = 0
         self._allowance = Budget(_CHECK_BURST, _CHECKS_PER_S, clock.monotonic_s())
         self.refusals = Refusals(clock)
-        self.subscriptions: Sequence[Subscription] = (Subscription(topics.calls),)
+        self.subscriptions: Sequence[Subscription] = (Subscription(topics.calls, as_published=True),)
 
     @property
     def open_sessions(self) -> int:

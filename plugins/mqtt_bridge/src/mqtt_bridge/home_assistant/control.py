@@ -54,7 +54,7 @@ class HubControl(BrokerPart):
 
     def __init__(self, topics: AgentTopics, commands: HubCommands, clock: Clock) -> None:
         self._root = topics.control("", "").rstrip("/") + "/"
-        self._subscription = Subscription(topics.control("+", "+"))
+        self._subscription = Subscription(topics.control("+", "+"), as_published=True)
         self._commands = commands
         self._clock = clock
         self._waiting: dict[tuple[str, str], str] = {}
