@@ -1,6 +1,7 @@
 """Parts of the fleet client that decide, without a broker."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from agent_core.plugin import call_signature, reply_signature
 from mqtt_bridge.broker.messages import Incoming
+from mqtt_bridge.broker.reasons import BrokerProblem, disconnected, refused
 from mqtt_bridge.client import (
     BrokerAccess,
     CallFailed,
@@ -20,6 +22,7 @@ from mqtt_bridge.client import (
     key_id,
     new_fleet_key,
 )
+from mqtt_bridge.client.access import fleet_error
 from mqtt_bridge.client.agents import Roster
 from mqtt_bridge.client.calls import OutgoingCall, ReplyForm
 from mqtt_bridge.client.watch import EventWatch, FleetEvent
@@ -81,6 +84,17 @@ def test_an_unusable_broker_is_refused(broker: BrokerAccess, said: str) -> None:
     with pytest.raises(ValueError, match=said) as refused:
         FleetClient(broker)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("problem", [refused, disconnected])
+def test_a_brokers_reason_names_nothing_that_only_an_agent_has(
+    problem: Callable[[int], BrokerProblem],
+) -> None:
+    for code in range(0x80, 0x100):
+        error = fleet_error(problem(code))
+        assert "agent" not in error.details
+        assert "plugins." not in error.suggestion
+        assert "agent" not in error.suggestion
 
 
 def roster(**agents: dict[str, str]) -> Roster:

@@ -25,6 +25,14 @@ _STEPS = {
     "mqtt_silent": "Check the network and the broker.",
     "mqtt_credentials": _CREDENTIALS,
 }
+#: Next steps by the broker's reason code, in place of those that name the settings of the bridge.
+_STEPS_BY_CODE = {
+    **dict.fromkeys(
+        (0x86, 0x87, 0x8C), "Check user, password file and certificate, and the broker's list of users."
+    ),
+    **dict.fromkeys((0x9C, 0x9D), "Use the address of that server."),
+    **dict.fromkeys((0x85, 0x8D, 0x8E, 0x90, 0x96), "See the broker's log."),
+}
 #: Reasons that another attempt does not mend.
 _REFUSALS = frozenset(
     {"mqtt_refused", "mqtt_certificate", "mqtt_certificate_time", "mqtt_credentials", "mqtt_malformed"}
@@ -80,5 +88,5 @@ class BrokerAccess:
 def fleet_error(problem: BrokerProblem) -> FleetError:
     """Return the error of a client for a problem with the broker."""
     kind = BrokerRefused if problem.reason in _REFUSALS else BrokerUnreachable
-    suggestion = _STEPS.get(problem.reason, problem.suggestion)
+    suggestion = _STEPS_BY_CODE.get(problem.code or 0) or _STEPS.get(problem.reason, problem.suggestion)
     return kind(problem.details, reason=problem.reason, suggestion=suggestion)
