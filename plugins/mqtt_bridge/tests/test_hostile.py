@@ -20,6 +20,7 @@ from .hostile import (
     DISCONNECT,
     PINGREQ,
     PUBLISH,
+    SUBSCRIBE,
     Conversation,
     accept,
     connack,
@@ -157,6 +158,20 @@ async def test_a_flood_of_messages_neither_stops_the_agent_nor_grows_it() -> Non
         client.close()
     assert "takes no answer" in problem.details
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+async def test_a_broker_that_does_not_answer_a_subscription_is_left(tmp_path: Path) -> None:
+    async def script(client: Conversation) -> None:
+        await client.read_kind(CONNECT)
+        await client.send(connack())
+        await client.read_kind(SUBSCRIBE)
+        await client.answer()
+
+    async with hostile_broker(script) as broker:
+        async with running_bridge(
+            tmp_path, url=broker.url, parts=with_parts(ScriptedPart(CALLS)), connect_timeout_s=1
+        ) as running:
+            assert "does not answer the agent's SUBSCRIBE" in await reason_of(running)
 
 
 async def test_bytes_without_end_are_no_packet(tmp_path: Path) -> None:

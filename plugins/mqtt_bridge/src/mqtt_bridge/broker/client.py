@@ -24,7 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from mqtt_bridge.broker.messages import Incoming, Outgoing
 from mqtt_bridge.broker.packets import BrokerMisbehaves, PacketReader
 from mqtt_bridge.broker.part import BrokerLost
-from mqtt_bridge.broker.reasons import BrokerProblem, disconnected, refused
+from mqtt_bridge.broker.reasons import BrokerProblem, broken, disconnected, misbehaving, refused, silent
 
 __all__ = ("BrokerClient", "BrokerLimits", "ClientOptions", "ConnectionRefused")
 
@@ -230,11 +230,11 @@ class BrokerClient(aiomqtt.Client):
 
     def close(self) -> None:
         """Close the socket. May be called at any time, and again."""
-        self._fail(BrokerProblem("mqtt_closed", "The agent has closed the connection.", ""))
+        self.end(BrokerProblem("mqtt_closed", "The agent has closed the connection.", ""))
         self._client._sock_close()  # noqa: SLF001 - the only way that also forgets what waits for the socket
         self._raw.close()
 
-    def _fail(self, problem: BrokerProblem) -> None:
+    def end(self, problem: BrokerProblem) -> None:
         """End the connection for all who wait. The socket stays: paho's callbacks, which call this, may not close it."""
         if not self._end.done():
             self._end.set_result(problem)
@@ -252,11 +252,11 @@ class BrokerClient(aiomqtt.Client):
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except BrokerMisbehaves as fault:
-            self._fail(_misbehaving(str(fault)))
+            self.end(misbehaving(str(fault)))
         except OSError as error:
-            self._fail(_broken(error))
+            self.end(broken(error))
         except Exception:  # noqa: BLE001 - paho raises whatever its parser meets
-            self._fail(_misbehaving("sends what is not MQTT 5"))
+            self.end(misbehaving("sends what is not MQTT 5"))
         else:
             if isinstance(self._raw, ssl.SSLSocket) and self._raw.fileno() >= 0 and self._raw.pending():
                 self._loop.call_soon(self._readable)
@@ -276,7 +276,7 @@ class BrokerClient(aiomqtt.Client):
         try:
             self._client.loop_write()
         except Exception:  # noqa: BLE001 - as in _readable
-            self._fail(_misbehaving("cannot be sent to"))
+            self.end(misbehaving("cannot be sent to"))
 
     def _on_socket_open(self, client: Client, userdata: object, sock: object) -> None:
         self._loop.add_reader(self._raw.fileno(), self._readable)
@@ -302,7 +302,7 @@ class BrokerClient(aiomqtt.Client):
         if self._answer.done():
             raise BrokerMisbehaves("answers twice")
         if reason_code.value != 0:
-            self._fail(refused(reason_code.value))
+            self.end(refused(reason_code.value))
             return
         self._answer.set_result(_limits(properties))
         asked_s = getattr(properties, "ServerKeepAlive", None)
@@ -320,13 +320,13 @@ class BrokerClient(aiomqtt.Client):
     ) -> None:
         code = reason_code.value
         if flags.is_disconnect_packet_from_server:
-            self._fail(disconnected(code))
+            self.end(disconnected(code))
         elif code == 0x8D:
-            self._fail(_silent())
+            self.end(silent())
         elif code == 0x82:
-            self._fail(_misbehaving("sends what is not MQTT 5"))
+            self.end(misbehaving("sends what is not MQTT 5"))
         else:
-            self._fail(_broken(None))
+            self.end(broken(None))
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         properties = message.properties
@@ -372,33 +372,4 @@ def _limits(properties: Properties | None) -> BrokerLimits:
         min(getattr(properties, "MaximumQoS", default.qos), default.qos),
         bool(getattr(properties, "RetainAvailable", default.retain)),
         min(getattr(properties, "ReceiveMaximum", default.on_their_way), default.on_their_way),
-    )
-
-
-def _misbehaving(words: str) -> BrokerProblem:
-    return BrokerProblem(
-        "mqtt_malformed",
-        f"The MQTT broker {words}.",
-        "Check that url in [plugins.mqtt_bridge] is the address of an MQTT 5 broker.",
-    )
-
-
-def _silent() -> BrokerProblem:
-    return BrokerProblem(
-        "mqtt_silent", "The MQTT broker does not answer any more.", "Check the network and the broker."
-    )
-
-
-def _broken(error: OSError | None) -> BrokerProblem:
-    if isinstance(error, ssl.SSLError):
-        alert = (error.reason or "TLS error").lower().replace("_", " ")
-        return BrokerProblem(
-            "mqtt_tls",
-            f"The MQTT broker ends the TLS connection: {alert}.",
-            "Check certificate_file and key_file in [plugins.mqtt_bridge.tls], and the broker's log.",
-        )
-    return BrokerProblem(
-        "mqtt_closed",
-        "The MQTT broker has closed the connection, or the network has.",
-        "Check that the broker runs; if it closes each connection, check its log, and if the port needs mqtts://.",
     )

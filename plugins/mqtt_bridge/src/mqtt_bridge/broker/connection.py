@@ -1,7 +1,7 @@
 """Connection to the broker: made again as often as it ends."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -16,7 +16,13 @@ from mqtt_bridge.broker.outages import Outages
 from mqtt_bridge.broker.part import BrokerLost, BrokerPart
 from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.publisher import DroppedTopics, LivePublisher
-from mqtt_bridge.broker.reasons import TAKEN_OVER_CODE, BrokerProblem, disconnected, refused_topic
+from mqtt_bridge.broker.reasons import (
+    TAKEN_OVER_CODE,
+    BrokerProblem,
+    disconnected,
+    misbehaving,
+    refused_topic,
+)
 from mqtt_bridge.broker.status import BrokerStatus
 from mqtt_bridge.settings import MqttBridgeSettings
 from mqtt_bridge.topics import AgentTopics
@@ -136,18 +142,30 @@ class BrokerConnection:
         kept = {
             each.filter: True for each in wanted if each.kept and each.filter not in {*live, *self._heard}
         }
-        codes = await client.subscribe_all(
-            {self._topics.status: True, **live, **kept},
-            as_published={each.filter for each in wanted if each.as_published},
-        )
-        for refused, code in codes.items():
-            if code >= 0x80:
-                self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")
+        as_published = {each.filter for each in wanted if each.as_published}
+        await self._subscribe(client, {self._topics.status: True, **live, **kept}, as_published)
         async with anyio.create_task_group() as work:
             work.start_soon(_until_lost, partial(self._hear, client, kept))
             work.start_soon(_until_lost, partial(self._correct, publisher))
             for part in self._parts:
                 work.start_soon(_until_lost, partial(part.online, publisher))
+
+    async def _subscribe(
+        self, client: BrokerClient, filters: Mapping[str, bool], as_published: Collection[str]
+    ) -> None:
+        """Subscribe; a broker that answers pings, and not this, would leave the bridge waiting for ever.
+
+        Raises:
+            BrokerLost: the connection has ended, or the broker does not answer.
+        """
+        with anyio.move_on_after(self._settings.connect_timeout_s):
+            codes = await client.subscribe_all(filters, as_published=as_published)
+            for refused, code in codes.items():
+                if code >= 0x80:
+                    self._dropped.tell(refused, f"refuses the subscription: it {refused_topic(code)}")
+            return
+        client.end(misbehaving("accepts the connection, and does not answer the agent's SUBSCRIBE in time"))
+        raise BrokerLost
 
     async def _hear(self, client: BrokerClient, kept: Iterable[str]) -> None:
         """Listen for a while to what the broker has kept; from then on it would be the agent's own alone."""

@@ -1,9 +1,20 @@
 """Reasons for which there is no connection to the broker, in words for the operator."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ("TAKEN_OVER", "TAKEN_OVER_CODE", "BrokerProblem", "disconnected", "refused", "refused_topic")
+__all__ = (
+    "TAKEN_OVER",
+    "TAKEN_OVER_CODE",
+    "BrokerProblem",
+    "broken",
+    "disconnected",
+    "misbehaving",
+    "refused",
+    "refused_topic",
+    "silent",
+)
 
 #: Word of the problem that another client uses the same id.
 TAKEN_OVER: Final = "mqtt_taken_over"
@@ -117,3 +128,35 @@ def refused_topic(code: int) -> str:
     if code == 0x87:
         return "does not authorise it; allow it in the broker's access list"
     return _words(code)[0]
+
+
+def misbehaving(words: str) -> BrokerProblem:
+    """Return the problem of a broker that breaks the protocol; `words` end a sentence `The MQTT broker ...`."""
+    return BrokerProblem(
+        "mqtt_malformed",
+        f"The MQTT broker {words}.",
+        "Check that url in [plugins.mqtt_bridge] is the address of an MQTT 5 broker.",
+    )
+
+
+def silent() -> BrokerProblem:
+    """Return the problem of a broker that does not answer a ping."""
+    return BrokerProblem(
+        "mqtt_silent", "The MQTT broker does not answer any more.", "Check the network and the broker."
+    )
+
+
+def broken(error: OSError | None) -> BrokerProblem:
+    """Return the problem of a connection that ended without a word of the broker; `error` is that of the socket."""
+    if isinstance(error, ssl.SSLError):
+        alert = (error.reason or "TLS error").lower().replace("_", " ")
+        return BrokerProblem(
+            "mqtt_tls",
+            f"The MQTT broker ends the TLS connection: {alert}.",
+            "Check certificate_file and key_file in [plugins.mqtt_bridge.tls], and the broker's log.",
+        )
+    return BrokerProblem(
+        "mqtt_closed",
+        "The MQTT broker has closed the connection, or the network has.",
+        "Check that the broker runs; if it closes each connection, check its log, and if the port needs mqtts://.",
+    )
