@@ -65,16 +65,12 @@ def _context(settings: TlsSettings) -> ssl.SSLContext:
 def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
     try:
         context.load_verify_locations(cadata=read_small(path, follow=True).decode())
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:
         raise _failed(
             f"The file {path} (tls.ca_file) holds no certificate in PEM format.", "Check the file."
         ) from error
     except OSError as error:
         raise _unreadable(path, "tls.ca_file", error) from error
-    except ValueError as error:
-        raise _failed(
-            f"The file {path} (tls.ca_file) holds no certificate in PEM format.", "Check the file."
-        ) from error
 
 
 def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
