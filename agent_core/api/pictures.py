@@ -17,7 +17,6 @@ from agent_core.snapshots.models import SnapshotRequest, TakenPicture
 
 __all__ = ("picture_methods",)
 
-_CONTENT_TYPES = {PictureFormat.JPG: "image/jpeg", PictureFormat.PNG: "image/png"}
 #: Part of the width that fits if bytes shrink with the width, which is proposed. They shrink less than the pixels do: small
 #: pictures have more detail per pixel, and the agent's encoding may be finer than the camera's.
 _MARGIN = 0.9
@@ -67,7 +66,7 @@ def _serialized(camera: CameraId, taken: TakenPicture) -> SerializedResult[Pictu
     picture = taken.picture
     form = PictureForm(
         device=camera,
-        content_type=_CONTENT_TYPES[picture.format],
+        content_type=picture.format.media_type,
         width=picture.width,
         height=picture.height,
         size_bytes=len(picture.data),

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import NewType, Protocol, runtime_checkable
+from typing import Literal, NewType, Protocol, runtime_checkable
 from urllib.parse import quote
 
 from agent_core.base.controls import Control, ControlOutcome, ControlPanel
@@ -320,6 +320,11 @@ class Camera:
 class PictureFormat(StrEnum):
     JPG = "jpg"
     PNG = "png"
+
+    @property
+    def media_type(self) -> Literal["image/jpeg", "image/png"]:
+        """MIME type of a picture in this format."""
+        return "image/jpeg" if self is PictureFormat.JPG else "image/png"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from functools import partial
 from starlette.requests import Request
 
 from agent_core.base.errors import AgentError
-from agent_core.base.models import PictureFormat
 from agent_core.base.moments import rfc3339
 from agent_core.base.waiting import first_of
 from agent_core.snapshots.models import SnapshotRequest, TakenPicture
@@ -23,7 +22,6 @@ __all__ = ("SnapshotView", "TakePicture")
 TakePicture = Callable[[str, SnapshotRequest], Awaitable[TakenPicture]]
 #: Bytes of a picture that are sent at once.
 _CHUNK_BYTES = 256 << 10
-_MEDIA_TYPES = {PictureFormat.JPG: "image/jpeg", PictureFormat.PNG: "image/png"}
 
 
 class SnapshotView(View):
@@ -78,7 +76,7 @@ async def _send_picture(taken: TakenPicture, send: GuardedSend) -> None:
 def _headers(taken: TakenPicture) -> dict[str, str]:
     picture = taken.picture
     return {
-        "content-type": _MEDIA_TYPES[picture.format],
+        "content-type": picture.format.media_type,
         "content-disposition": "inline",
         "x-captured-at": rfc3339(taken.captured_at),
         "x-captured-at-source": picture.captured_at_source,
